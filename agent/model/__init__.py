@@ -1,0 +1,1 @@
+"""What the door speaks about: events, actions, principals, outcomes. No I/O, no clock, no randomness."""

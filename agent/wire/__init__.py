@@ -1,0 +1,1 @@
+"""Pure helpers for codecs: no I/O, no clock."""

@@ -1,0 +1,8 @@
+"""The protocols of this door; reading this list tells what can run."""
+
+from __future__ import annotations
+
+from agent.runtime import WorkerSpec
+from agent.workers import zmes
+
+WORKERS: tuple[WorkerSpec, ...] = (zmes.WORKER,)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import pytest
+from harness.doorhouse import DoorHouse, settle
+from trio.testing import MockClock
+
+from agent.endpoints.house import ALL_DEAD_S
+from agent.model.actions import SoundSiren, Unlock
+from agent.model.events import CallChanged, HardwareFailed, JournalFailed, JournalRecovered
+from hw.pins import ButtonPins, EndpointPins, LedPins, SirenPins, sim_endpoints
+
+
+def test_what_workers_are_told_of_the_simulated_door() -> None:
+    infos = {info.name: info for info in DoorHouse(sim_endpoints()).house.infos}
+    assert infos["doorbell"].kind == "button"
+    assert infos["doorbell"].label == "Bell"
+    assert infos["smoke"].role == "smoke"
+    assert infos["strike"].has_door_contact
+    assert not infos["siren"].has_door_contact
+    assert list(infos) == list(sim_endpoints())
+
+
+async def test_an_endpoint_without_a_label_shows_its_name(autojump_clock: MockClock) -> None:
+    (info,) = DoorHouse({"bell": ButtonPins(pin=17)}).house.infos
+    assert info.label == "bell"
+
+
+async def test_nothing_is_wired_and_nothing_breaks(autojump_clock: MockClock) -> None:
+    door = DoorHouse({})
+    async with door.running():
+        await settle(1000)
+        assert door.house.sick() is None
+        assert door.house.states() == []
+
+
+async def test_without_a_chip_every_endpoint_says_so_and_the_watchdog_is_content(
+    autojump_clock: MockClock,
+) -> None:
+    """A restart would not bring the chip."""
+    door = DoorHouse(sim_endpoints())
+    wires = [*sim_endpoints(), "strike.contact"]
+    for name in wires:
+        door.pins.fail(name, "no chip", "open")
+    async with door.running():
+        assert sorted(name for _, name in door.health()) == sorted(wires)
+        for _ in range(100):
+            await settle(10)
+            assert door.house.sick() is None
+        for name in wires:
+            door.pins.heal(name)
+        await settle(61)
+        assert door.house.problems() == []
+        door.do(Unlock(endpoint="strike"))
+        assert door.energised("strike")
+
+
+async def test_a_board_that_died_is_sick_after_two_minutes(autojump_clock: MockClock) -> None:
+    door = DoorHouse({"bell": ButtonPins(pin=17), "siren": SirenPins(pin=23)})
+    async with door.running():
+        assert door.house.sick() is None
+        door.pins.press("bell")
+        door.pins.unplug("bell")
+        await settle(1)
+        assert door.house.sick() is None  # one of two
+        door.do(SoundSiren(endpoint="siren"))
+        door.pins.unplug("siren")
+        await settle(65)
+        assert len(door.house.problems()) == 2
+        assert door.house.sick() is None
+        await settle(ALL_DEAD_S - 10)
+        assert door.house.sick() is None
+        await settle(20)
+        assert door.house.sick() == "no device of the board works"
+        door.pins.heal("bell")
+        await settle(61)
+        assert door.house.sick() is None
+
+
+async def test_a_lone_bell_that_chatters_is_no_reason_to_restart(autojump_clock: MockClock) -> None:
+    door = DoorHouse({"bell": ButtonPins(pin=17)})
+    async with door.running():
+        assert door.house.sick() is None
+        for _ in range(20):
+            await door.chatter("bell", 10)
+            assert door.house.problems()
+            assert door.house.sick() is None
+
+
+async def test_only_known_endpoints_can_be_told_something() -> None:
+    door = DoorHouse(sim_endpoints())
+    assert sorted(door.house.performers) == ["doorbell", "siren", "staircase", "strike"]
+
+
+# The status lamp.
+
+
+def shows(door: DoorHouse) -> str:
+    return door.state("lamp")
+
+
+async def test_the_lamp_shows_the_most_urgent_thing(autojump_clock: MockClock) -> None:
+    door = DoorHouse({"lamp": LedPins(pin=25), "bell": ButtonPins(pin=17)})
+    async with door.running():
+        assert shows(door) == "on"
+        assert door.energised("lamp")
+        door.log.publish(JournalFailed(reason="disk full"))
+        await settle(0.01)
+        assert shows(door) == "blink_slow"
+        door.log.publish(CallChanged(call_id="c1", endpoint="bell", state="ringing"))
+        await settle(0.01)
+        assert shows(door) == "blink_fast"
+        door.log.publish(CallChanged(call_id="c1", endpoint="bell", state="answered"))
+        await settle(0.01)
+        assert shows(door) == "blink_slow"
+        door.log.publish(JournalRecovered())
+        await settle(0.01)
+        assert shows(door) == "on"
+    assert not door.energised("lamp")
+
+
+@pytest.mark.parametrize("order", [("lamp", "bell"), ("bell", "lamp")])
+async def test_the_lamp_knows_what_failed_before_it_was_lit(
+    autojump_clock: MockClock, order: tuple[str, str]
+) -> None:
+    pins: dict[str, EndpointPins] = {"lamp": LedPins(pin=25), "bell": ButtonPins(pin=17)}
+    for _ in range(5):  # trio starts tasks in any order
+        door = DoorHouse({name: pins[name] for name in order})
+        door.pins.fail("bell", "gone", "open")
+        async with door.running():
+            assert shows(door) == "blink_slow"
+
+
+async def test_a_lamp_that_was_away_knows_what_happened_meanwhile(autojump_clock: MockClock) -> None:
+    door = DoorHouse({"lamp": LedPins(pin=25), "bell": ButtonPins(pin=17)})
+    async with door.running():
+        door.pins.fail("lamp", "burnt out")
+        door.log.publish(CallChanged(call_id="c1", endpoint="bell", state="ringing"))
+        await settle(1)
+        assert ("failed", "lamp") in door.health()
+        door.log.publish(CallChanged(call_id="c1", endpoint="bell", state="missed"))
+        door.pins.heal("lamp")
+        await settle(61)
+        assert door.health()[-1] == ("recovered", "lamp")
+        assert shows(door) == "on"
+
+
+async def test_a_lamp_that_was_lapped_does_not_blink_for_ever(autojump_clock: MockClock) -> None:
+    door = DoorHouse({"lamp": LedPins(pin=25)})
+    async with door.running():
+        door.log.publish(CallChanged(call_id="c1", endpoint="bell", state="ringing"))
+        await settle(0.01)
+        door.log.publish(CallChanged(call_id="c1", endpoint="bell", state="ended"))
+        for number in range(2000):
+            door.log.publish(HardwareFailed(endpoint=f"e{number % 3}", reason="x"))
+        await settle(0.01)
+        assert shows(door) == "blink_slow"

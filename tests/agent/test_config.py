@@ -1,0 +1,456 @@
+"""Every mistake an operator can make is answered with where, what was expected and what was found."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Meta, Struct
+
+from agent import config
+from agent.config import MAX_FILE_BYTES, Config, load, parse
+from agent.model.actions import SetNotify
+from agent.model.errors import ConfigErrors
+from agent.registry import WORKERS
+from hw.pins import ButtonPins, LockPins, sim_endpoints
+
+ROOT = Path(__file__).parents[2]
+
+
+class PeerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: str
+    mode: Literal["fast", "slow"] = "fast"
+
+
+class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 9000
+    host: str = "::"
+
+
+class ToyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    server: ServerConfig | None = None
+    peers: tuple[PeerConfig, ...] = ()
+    names: dict[Annotated[str, Meta(max_length=3)], int] = {}
+
+
+TOY: dict[str, type[Struct]] = {"toy": ToyConfig}
+
+
+def mistakes(text: str, workers: dict[str, type[Struct]] = TOY) -> dict[str, str]:
+    """Path -> reason for everything that is wrong with a file of this text."""
+    with pytest.raises(ConfigErrors) as caught:
+        parse(tomllib.loads(text), workers)
+    errors = caught.value.errors
+    found = {error.path: error.reason for error in errors}
+    assert len(found) == len(errors), "one path, one mistake"
+    return found
+
+
+def test_an_empty_file_is_a_configuration() -> None:
+    assert parse({}, TOY) == Config()
+
+
+def test_the_simulated_door_has_endpoints_unless_it_is_given_some() -> None:
+    assert list(parse({}, TOY, simulated=True).endpoints) == list(sim_endpoints())
+    own = {"endpoints": {"bell": {"kind": "button", "pin": 17}}}
+    assert parse(own, TOY, simulated=True).endpoints == {"bell": ButtonPins(pin=17)}
+    workers = {spec.name: spec.config for spec in WORKERS}
+    assert list(config.simulated(workers).workers) == ["zmes"]
+
+
+def test_a_whole_file() -> None:
+    got = parse(
+        tomllib.loads("""
+[door]
+name = "Back door"
+[endpoints.bell]
+kind = "button"
+pin = 17
+[endpoints.strike]
+kind = "lock"
+pin = 27
+hold_s = 3
+[endpoints.strike.door_contact]
+pin = 22
+[workers.toy]
+peers = [{ url = "a" }, { url = "b", mode = "slow" }]
+[notify]
+quiet = ["22:00-07:00"]
+[[rules]]
+on = "button_pressed"
+where = { endpoint = "bell" }
+then = { do = "unlock", endpoint = "strike" }
+[[rules]]
+on = "hardware_failed"
+where = { endpoint = "strike.contact" }
+then = { do = "set_notify", mode = "mute" }
+[[rules]]
+on = "call_changed"
+then = { do = "end_call" }
+"""),
+        TOY,
+    )
+    assert got.door.name == "Back door"
+    strike = got.endpoints["strike"]
+    assert isinstance(strike, LockPins)
+    assert strike.hold_s == 3.0
+    assert strike.door_contact is not None
+    assert got.workers["toy"].peers[1] == PeerConfig(url="b", mode="slow")
+    assert isinstance(got.rules[1].then, SetNotify)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "reason"),
+    [
+        ("dor = 1", "dor", "unknown; did you mean 'door'?"),
+        ("zzz = 1", "zzz", "unknown; known are access, "),
+        ("door = 1", "door", "expected a table, got 1"),
+        ("door = []", "door", "expected a table, got a list"),
+        ("door.nam = 'x'", "door.nam", "unknown; did you mean 'name'?"),
+        ("door.name = ''", "door.name", "expected `str` of length >= 1, got ''"),
+        ("door.name = 5", "door.name", "expected `str`, got 5"),
+        ("door.name = true", "door.name", "expected `str`, got true"),
+        ("door.name = 2001-01-01", "door.name", "expected `str`"),
+        ("calls.ring_timeout_s = 0.5", "calls.ring_timeout_s", "expected `float` >= 1.0, got 0.5"),
+        ("calls.ring_timeout_s = nan", "calls.ring_timeout_s", "expected `float` >= 1.0, got nan"),
+        ("calls.ring_timeout_s = inf", "calls.ring_timeout_s", "expected `float` <= 600.0, got inf"),
+        ("calls.unlock_answers = 1", "calls.unlock_answers", "expected `bool`, got 1"),
+        (f"calls.max_call_s = 0x{'f' * 4000}", "calls.max_call_s", "many digits"),
+        ("workers = 1", "workers", "expected a table"),
+        ("[workers.ty]", "workers.ty", "unknown; did you mean 'toy'?"),
+        ("workers.toy = 'on'", "workers.toy", "expected a table, got 'on'"),
+        ("workers.toy.server.port = 99999", "workers.toy.server.port", "expected `int` <= 65535, got 99999"),
+        ("workers.toy.server.port = '9'", "workers.toy.server.port", "expected `int`, got '9'"),
+        ("workers.toy.server.prot = 9", "workers.toy.server.prot", "unknown; did you mean 'port'?"),
+        ("workers.toy.peers = [{url = 'a'}, {}]", "workers.toy.peers[1].url", "is missing"),
+        (
+            "workers.toy.peers = [{url = 'a', mode = 'slw'}]",
+            "workers.toy.peers[0].mode",
+            "expected one of fast, slow, got 'slw'; did you mean 'slow'?",
+        ),
+        ("workers.toy.peers = {url = 'a'}", "workers.toy.peers", "expected a list, got a table"),
+        ("workers.toy.names.abcd = 1", "workers.toy.names.abcd", "expected `str` of length <= 3, got 'abcd'"),
+        ("workers.toy.names.abc = 'x'", "workers.toy.names.abc", "expected `int`, got 'x'"),
+        ("endpoints = 1", "endpoints", "expected one table per endpoint"),
+        ("endpoints.a = 1", "endpoints.a", "expected a table, got 1"),
+        ("endpoints.a.pin = 4", "endpoints.a.kind", "is missing; expected one of button, lock, siren,"),
+        (
+            "endpoints.a = {kind = 'buton', pin = 4}",
+            "endpoints.a.kind",
+            "expected one of button, lock, siren, light, contact, led, got 'buton'; did you mean 'button'?",
+        ),
+        ("endpoints.a = {kind = [], pin = 4}", "endpoints.a.kind", "got something else"),
+        ("endpoints.a = {kind = {}, pin = 4}", "endpoints.a.kind", "got something else"),
+        ("endpoints.a.kind = 'button'", "endpoints.a.pin", "is missing"),
+        ("endpoints.a = {kind = 'button', pin = 28}", "endpoints.a.pin", "expected `int` <= 27, got 28"),
+        (
+            "endpoints.a = {kind = 'button', pin = 4, pul = 'up'}",
+            "endpoints.a.pul",
+            "unknown; did you mean 'pull'?",
+        ),
+        ("endpoints.A1 = {kind = 'button', pin = 4}", "endpoints.A1", "got 'A1'"),
+        ("endpoints.call = {kind = 'button', pin = 4}", "endpoints.call", "a meaning of its own"),
+        ("endpoints.notify = {kind = 'button', pin = 4}", "endpoints.notify", "a meaning of its own"),
+        (
+            "endpoints.a = {kind = 'lock', pin = 4, hold_s = 40}",
+            "endpoints.a",
+            "hold_s (40) is longer than max_hold_s (30)",
+        ),
+        ("endpoints.a = {kind = 'lock', pin = 4, hold_s = nan}", "endpoints.a.hold_s", "got nan"),
+        (
+            "endpoints.a = {kind = 'lock', pin = 4, door_contact = {pin = 'x'}}",
+            "endpoints.a.door_contact.pin",
+            "expected `int`, got 'x'",
+        ),
+        ("endpoints.a = {kind = 'button', pin = 14}", "endpoints", "a: GPIO14 is the serial console"),
+        ("notify.quiet = ['22-7']", "notify", "expected \"HH:MM-HH:MM\", got '22-7'"),
+        ("rules = 1", "rules", "expected [[rules]] tables"),
+        ("rules = [1]", "rules[0]", "expected a table, got 1"),
+        ("[[rules]]\non = 'button_pressed'", "rules[0].then", "is missing"),
+        (
+            "[[rules]]\non = 'button_pressed'\nthen = {do = 'unlok', endpoint = 'a'}",
+            "rules[0].then.do",
+            "did you mean 'unlock'?",
+        ),
+        (
+            "[[rules]]\non = 'button_pressed'\nthen = {do = 'unlock', endpoint = 'a', hold_s = -1}",
+            "rules[0].then.hold_s",
+            "expected `float` > 0.0, got -1",
+        ),
+        (
+            "[[rules]]\non = 'buton_pressed'\nthen = {do = 'unlock', endpoint = 'a'}",
+            "rules[0]",
+            "no event 'buton_pressed'",
+        ),
+        (
+            "[[rules]]\non = 'button_pressed'\nwhere = {endpoint = [1]}\nthen = {do = 'end_call'}",
+            "rules[0].where.endpoint",
+            "got a list",
+        ),
+    ],
+)
+def test_one_mistake(text: str, path: str, reason: str) -> None:
+    found = mistakes(text)
+    assert list(found) == [path]
+    assert reason in found[path]
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    found = mistakes(
+        """
+dor = 1
+[door]
+nam = "x"
+name = ""
+[calls]
+ring_timeout_s = "x"
+max_call_s = 1
+[endpoints.strike]
+kind = "lock"
+pin = 99
+hold_s = nan
+door_contact = { pin = "x", pul = "up" }
+[endpoints.Bell]
+kind = "buton"
+[workers.toy.server]
+port = -1
+hots = "x"
+[workers.toy]
+names = { abcd = "x" , abc = 1.5}
+peers = [{}, { url = 1, mode = "no" }]
+[workers.other]
+[[rules]]
+then = { do = "unlock" }
+[[rules]]
+on = "door_changed"
+where = { state = "opened" }
+then = { do = "lock", endpoint = "strike" }
+""".replace('names = { abcd = "x" ,', "names = { abcd = 7 ,")
+    )
+    assert sorted(found) == sorted(
+        [
+            "dor",
+            "door.nam",
+            "door.name",
+            "calls.ring_timeout_s",
+            "calls.max_call_s",
+            "endpoints.strike.pin",
+            "endpoints.strike.hold_s",
+            "endpoints.strike.door_contact.pin",
+            "endpoints.strike.door_contact.pul",
+            "endpoints.Bell",
+            "endpoints.Bell.kind",
+            "workers.toy.server.port",
+            "workers.toy.server.hots",
+            "workers.toy.names.abcd",
+            "workers.toy.names.abc",
+            "workers.toy.peers[0].url",
+            "workers.toy.peers[1].url",
+            "workers.toy.peers[1].mode",
+            "workers.other",
+            "rules[0].on",
+            "rules[0].then.endpoint",
+            "rules[1]",
+        ]
+    )
+
+
+ENDPOINTS = """
+[endpoints.bell]
+kind = "button"
+pin = 17
+[endpoints.smoke]
+kind = "contact"
+role = "smoke"
+pin = 18
+[endpoints.strike]
+kind = "lock"
+pin = 27
+[endpoints.siren]
+kind = "siren"
+pin = 22
+[endpoints.lamp]
+kind = "light"
+pin = 23
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "reason"),
+    [
+        ("then = {do = 'unlock', endpoint = 'strke'}", "then.endpoint", "unknown; did you mean 'strike'?"),
+        (
+            "then = {do = 'unlock', endpoint = 'siren'}",
+            "then.endpoint",
+            "'siren' is a siren, it cannot unlock",
+        ),
+        (
+            "then = {do = 'sound_siren', endpoint = 'lamp'}",
+            "then.endpoint",
+            "'lamp' is a light, it cannot sound_siren",
+        ),
+        ("then = {do = 'ring', endpoint = 'smoke'}", "then.endpoint", "'smoke' is a contact, it cannot ring"),
+        (
+            "then = {do = 'set_notify', mode = 'mute', endpoints = ['bel']}",
+            "then.endpoints",
+            "did you mean 'bell'?",
+        ),
+        (
+            "where = {endpoint = 'bel'}\nthen = {do = 'end_call'}",
+            "where.endpoint",
+            "unknown; did you mean 'bell'?",
+        ),
+    ],
+)
+def test_a_rule_names_what_there_is(rule: str, path: str, reason: str) -> None:
+    found = mistakes(f"{ENDPOINTS}\n[[rules]]\non = 'button_pressed'\n{rule}")
+    assert list(found) == [f"rules[0].{path}"]
+    assert reason in found[f"rules[0].{path}"]
+
+
+def test_two_endpoints_on_one_pin() -> None:
+    text = f"{ENDPOINTS}\n[endpoints.other]\nkind = 'button'\npin = 17"
+    assert mistakes(text) == {"endpoints": "other: GPIO17 already belongs to bell"}
+
+
+def test_no_value_of_an_unknown_setting_is_repeated() -> None:
+    assert "hunter2" not in str(mistakes("door.password = 'hunter2'\npasword = 'hunter2'"))
+
+
+# Files.
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigErrors, match="no such file"):
+        load(tmp_path / "portero.toml", TOY)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"door = ",
+        b"[door\n",
+        b"\xff\xfe",
+        b"a = 1\na = 2",
+        b"a = " + b"1" * 5000,
+        b"a = " + b"[" * 5000,
+        b"\x00",
+        b'a = "\\ud800"',
+    ],
+)
+def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "portero.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigErrors) as caught:
+        load(path, TOY)
+    (error,) = caught.value.errors
+    assert error.path == str(path)
+    assert "not TOML" in error.reason
+
+
+def test_a_file_that_is_a_folder_or_too_large(tmp_path: Path) -> None:
+    with pytest.raises(ConfigErrors, match="cannot be read"):
+        load(tmp_path, TOY)
+    path = tmp_path / "large.toml"
+    path.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
+    with pytest.raises(ConfigErrors, match="larger than"):
+        load(path, TOY)
+    path.write_bytes(b"#" * MAX_FILE_BYTES)
+    assert load(path, TOY) == Config()
+
+
+WORDS = (
+    "door endpoints workers rules calls notify journal access tls name kind pin toy server peers names url "
+    "then do on where endpoint quiet door_contact bell mode hold_s max_age_days"
+)
+KEYS = st.sampled_from(WORDS.split()) | st.text(max_size=4)
+LEAVES = (
+    st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.dates()
+    | st.datetimes()
+    | st.times()
+    | st.sampled_from(["button", "lock", "unlock", "button_pressed", "bell", "22:00-07:00"])
+    | st.text(max_size=4)
+)
+TOML = st.dictionaries(
+    KEYS,
+    st.recursive(
+        LEAVES,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
+        max_leaves=15,
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TOML, st.booleans())
+def test_any_file_is_a_configuration_or_mistakes(plain: dict[str, Any], simulated: bool) -> None:
+    _check(plain, simulated)
+
+
+ENDPOINT_TABLES = st.dictionaries(
+    st.sampled_from(["bell", "strike", "B", "call"]),
+    st.dictionaries(KEYS, LEAVES | st.dictionaries(KEYS, LEAVES, max_size=3), max_size=5),
+    max_size=3,
+)
+RULE_TABLES = st.lists(
+    st.dictionaries(KEYS, LEAVES | st.dictionaries(KEYS, LEAVES, max_size=3), max_size=5), max_size=3
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ENDPOINT_TABLES, RULE_TABLES)
+def test_any_endpoints_and_rules_are_a_configuration_or_mistakes(
+    endpoints: dict[str, Any], rules: list[dict[str, Any]]
+) -> None:
+    _check({"endpoints": endpoints, "rules": rules}, False)
+
+
+def _check(plain: dict[str, Any], simulated: bool) -> None:
+    workers = {**TOY, **{spec.name: spec.config for spec in WORKERS}}
+    try:
+        got = parse(plain, workers, simulated=simulated)
+    except ConfigErrors as errors:
+        found = errors.errors
+    else:
+        assert isinstance(got, Config)
+        return
+    assert found
+    assert all(error.reason for error in found)
+
+
+def examples() -> list[tuple[str, str]]:
+    """(where, text) of every whole-file TOML example in the documents."""
+    found = []
+    for path in sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]):
+        if path.exists():
+            for number, text in enumerate(
+                re.findall(r"^```toml\n(.*?)^```", path.read_text(), re.S | re.M), 1
+            ):
+                whole = text.replace('"AB:CD:…"', f'"{"ab" * 32}"')  # a shortened fingerprint
+                found.append((f"{path.name} {number}", whole))
+    return found
+
+
+def test_the_examples_of_the_documents_are_sound() -> None:
+    workers = {spec.name: spec.config for spec in WORKERS}
+    for where, text in examples():
+        try:
+            plain = tomllib.loads(text)
+            if "tool" not in plain:
+                _known_only(plain, workers)
+        except (ConfigErrors, tomllib.TOMLDecodeError) as error:
+            pytest.fail(f"{where}: {error}")
+
+
+def _known_only(plain: dict[str, Any], workers: dict[str, type[Struct]]) -> None:
+    """Rules of an example may speak of the simulated door's endpoints."""
+    parse(plain, workers, simulated=True)

@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from harness.context import DictAuthenticator, MemoryNotifications, MemoryTls
+from harness.door import Recorded, who
+from msgspec import Struct
+from trio.testing import MockClock
+
+from agent.model.actions import Action, Unlock
+from agent.model.errors import AuthenticationError, PeerError
+from agent.model.events import CameraAlarm, WorkerChanged, WorkerFailed
+from agent.model.outcomes import Done, Outcome
+from agent.model.principals import Principal
+from agent.ready import Ready
+from agent.runtime import Context, WorkerSpec
+from agent.workbench import PART_SETTLES_S, Workbench
+
+UNLOCK = Unlock(endpoint="strike")
+
+
+class NoConfig(Struct, frozen=True):
+    pass
+
+
+class Bench:
+    """A workbench and what reached the door from it."""
+
+    def __init__(self, folder: Path, *, strict: bool = False) -> None:
+        self.log = Recorded()
+        self.submitted: list[tuple[Action, Principal]] = []
+        self.contexts: dict[str, Context] = {}
+        self.workers = folder / "workers"
+        self.ready = Ready(folder / "ready.json")
+        self.bench = Workbench(
+            log=self.log,
+            boot_number=7,
+            endpoints=(),
+            authenticator=DictAuthenticator({}),
+            notifications=MemoryNotifications(()),
+            submit=self.submit,
+            tls=MemoryTls(folder),
+            ready=self.ready,
+            state_dir=self.workers,
+            any_port=True,
+            strict=strict,
+        )
+
+    async def submit(self, action: Action, principal: Principal) -> Outcome:
+        await trio.lowlevel.checkpoint()
+        self.submitted.append((action, principal))
+        return Done(action_id="a1")
+
+    def worker(self, name: str, run: Callable[..., Any] | None = None) -> WorkerSpec:
+        """A worker that keeps its Context for the test and then does `run`, by default nothing for ever."""
+
+        async def main(config: NoConfig, context: Context, *, task_status: trio.TaskStatus[None]) -> None:
+            self.contexts[name] = context
+            if run is None:
+                task_status.started()
+                await trio.sleep_forever()
+            else:
+                await run(context, task_status)
+
+        return WorkerSpec(name=name, config=NoConfig, run=main)
+
+    async def started(self, nursery: trio.Nursery, *specs: WorkerSpec) -> None:
+        await self.bench.start(nursery, specs, {spec.name: NoConfig() for spec in specs})
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def me(**more: Any) -> Principal:
+    return Principal(**{"name": "ana", "role": "resident", "via": "one", **more})
+
+
+async def test_only_configured_workers_run(bench: Bench, autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        specs = [bench.worker("one"), bench.worker("two")]
+        await bench.bench.start(nursery, specs, {"two": NoConfig()})
+        assert list(bench.contexts) == ["two"]
+        assert bench.bench.states() == {"two": {"state": "running", "reason": "", "page": {}}}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_worker_gets_a_folder_of_its_own(bench: Bench, autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one"))
+        context = bench.contexts["one"]
+        assert context.state_dir == bench.workers / "one"
+        assert stat.S_IMODE(context.state_dir.stat().st_mode) == 0o700
+        assert (context.name, context.boot_number, context.any_port) == ("one", 7, True)
+        nursery.cancel_scope.cancel()
+
+
+async def test_start_waits_for_the_slowest_and_not_for_the_sick(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    async def slow(context: Context, task_status: trio.TaskStatus[None]) -> None:
+        await trio.sleep(5)
+        task_status.started()
+        await trio.sleep_forever()
+
+    async def sick(context: Context, task_status: trio.TaskStatus[None]) -> None:
+        await trio.sleep(2)
+        raise ZeroDivisionError
+
+    async def refused(context: Context, task_status: trio.TaskStatus[None]) -> None:
+        raise AuthenticationError("no")
+
+    async with trio.open_nursery() as nursery:
+        begun = trio.current_time()
+        await bench.started(
+            nursery,
+            bench.worker("slow", slow),
+            bench.worker("sick", sick),
+            bench.worker("refused", refused),
+            bench.worker("well"),
+        )
+        assert trio.current_time() - begun == 5
+        states = {name: row["state"] for name, row in bench.bench.states().items()}
+        assert states == {"slow": "running", "sick": "retrying", "refused": "parked", "well": "running"}
+        assert bench.bench.states()["sick"]["reason"] == "ZeroDivisionError: "
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_folder_that_cannot_be_made_is_the_trouble_of_one_worker(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    bench.workers.mkdir()
+    (bench.workers / "one").write_text("in the way")
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one"), bench.worker("two"))
+        assert list(bench.contexts) == ["two"]
+        assert bench.bench.states()["one"]["state"] == "retrying"
+        (bench.workers / "one").unlink()
+        await trio.sleep(20)
+        assert bench.bench.states()["one"]["state"] == "running"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_worker_submits_in_its_own_name_only(bench: Bench, autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one"), bench.worker("two"))
+        submit = bench.contexts["one"].submit
+        assert await submit(UNLOCK, me()) == Done(action_id="a1")
+        for forged in (
+            me(via="two"),
+            me(via="control"),
+            me(via="rules"),
+            me(role="system"),
+            who(),
+            me(via=""),
+        ):
+            with pytest.raises(ValueError, match="may not submit"):
+                await submit(UNLOCK, forged)
+        assert bench.submitted == [(UNLOCK, me())]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_forgery_is_a_bug_of_that_worker(bench: Bench, autojump_clock: MockClock) -> None:
+    async def forge(context: Context, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        await context.submit(UNLOCK, me(role="system"))
+
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one", forge), bench.worker("two"))
+        await trio.sleep(1)
+        assert bench.submitted == []
+        assert bench.bench.states()["one"]["state"] == "retrying"
+        assert bench.bench.states()["two"]["state"] == "running"
+        nursery.cancel_scope.cancel()
+
+
+async def test_page_values_are_kept_over_a_restart_of_the_worker(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    async def fall(context: Context, task_status: trio.TaskStatus[None]) -> None:
+        context.page("clients", 3)
+        context.page("peer", "10.0.0.7")
+        context.page("clients", 4)
+        raise PeerError("away")
+
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one", fall))
+        assert bench.bench.states()["one"] == {
+            "state": "retrying",
+            "reason": "away",
+            "page": {"clients": 4, "peer": "10.0.0.7"},
+        }
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_part_has_a_state_of_its_own_and_its_failure_leaves_the_worker_alone(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    tries = 0
+
+    async def part() -> None:
+        nonlocal tries
+        tries += 1
+        await trio.sleep(1)
+        raise PeerError("away")
+
+    async def run(context: Context, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        await context.supervise("upstream", part)
+
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one", run))
+        await trio.sleep(3600)
+        states = {name: row["state"] for name, row in bench.bench.states().items()}
+        assert states == {"one": "running", "one.upstream": "retrying"}
+        assert tries > 50
+        changes = [
+            event.state
+            for event in bench.log.events(WorkerChanged)
+            if isinstance(event, WorkerChanged) and event.worker == "one.upstream"
+        ]
+        assert changes == ["running", "retrying"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_part_that_came_back_is_told_once_it_has_settled(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    tries = 0
+
+    async def part() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise PeerError("away")
+        await trio.sleep_forever()
+
+    async def run(context: Context, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        await context.supervise("upstream", part)
+
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one", run))
+        await trio.sleep(PART_SETTLES_S - 1)
+        assert bench.bench.states()["one.upstream"]["state"] == "retrying"
+        await trio.sleep(3)
+        assert bench.bench.states()["one.upstream"]["state"] == "running"
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_guard_of_a_worker_keeps_its_bugs_in_one_connection(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one"))
+        for _ in range(3):
+            async with bench.contexts["one"].guard("10.0.0.7"):
+                raise ZeroDivisionError
+        assert len(bench.log.events(WorkerFailed)) == 1
+        assert bench.bench.states()["one"]["state"] == "running"
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_observed_is_published_and_listeners_are_told(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    alarm = CameraAlarm(source="zm", monitor_id="1", monitor="Garage", cause="motion", event_id="5")
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one"))
+        bench.contexts["one"].report(alarm)
+        bench.contexts["one"].ready("one", "wss://127.0.0.1:9000/")
+        assert bench.log.events(CameraAlarm) == [alarm]
+        assert bench.ready.listeners == {"one": "wss://127.0.0.1:9000/"}
+        nursery.cancel_scope.cancel()
+
+
+async def test_strict_lets_a_bug_through(tmp_path: Path, autojump_clock: MockClock) -> None:
+    bench = Bench(tmp_path, strict=True)
+
+    async def fall(context: Context, task_status: trio.TaskStatus[None]) -> None:
+        raise ZeroDivisionError
+
+    async def start() -> None:
+        async with trio.open_nursery() as nursery:
+            await bench.started(nursery, bench.worker("one", fall))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await start()
+    assert caught.group_contains(ZeroDivisionError)

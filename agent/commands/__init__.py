@@ -1,0 +1,1 @@
+"""The subcommands of `portero`; agent/cli.py lists them."""

@@ -1,0 +1,173 @@
+"""`portero sim`: the hand of somebody who stands at the simulated door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from agent.commands.exits import Failure
+from agent.commands.output import json_option, print_json, print_line, print_table
+from agent.commands.state import connect, state_option
+from agent.commands.submit import endpoint_argument, endpoints
+
+ANSWER_S = 10.0
+_FOR_MS = click.IntRange(min=1, max=60_000)
+_DONE = {
+    "press": "pressed and let go",
+    "hold": "held and let go",
+    "release": "let go",
+    "bounce": "pressed with a bouncing contact, and let go",
+    "open": "open",
+    "close": "closed",
+    "tamper": "active",
+    "calm": "calm",
+    "fail": "broken",
+    "heal": "mended",
+}
+
+
+@click.group(short_help="Play with the simulated board.")
+@state_option
+def sim() -> None:
+    """Play with the simulated board of `portero run --sim`.
+
+    ENDPOINT is a name as `portero status` shows it; for a lock's door contact it is the lock's name.
+    """
+
+
+def _ask(verb: str, endpoint: str | None, default: tuple[str, str], as_json: bool, **more: Any) -> None:
+    """Send one verb. default: kind and role of the endpoint that is meant when none is named."""
+    with connect() as agent:
+        if endpoint is None:
+            kind, role = default
+            names = [row["name"] for row in endpoints(agent, kind) if not role or row.get("role") == role]
+            if not names:
+                raise Failure(f"this door has no {role or kind}", todo="`portero status` lists what it has.")
+            if len(names) > 1:
+                raise click.UsageError(f"this door has several: name one of {', '.join(names)}.")
+            endpoint = names[0]
+        given = {key: value for key, value in more.items() if value is not None}
+        # The answer to a press comes when the finger is off the button.
+        timeout_s = ANSWER_S + given.get("for_ms", 0) / 1000
+        answer = agent.ask("sim", timeout_s=timeout_s, verb=verb, endpoint=endpoint, **given)
+    if as_json:
+        print_json(answer)
+    else:
+        print_line(f"{answer.get('endpoint')}: {_DONE[verb]}")
+
+
+def _level(answer: dict[str, Any]) -> str:
+    active = answer.get("active")
+    return "unknown" if active is None else "active" if active else "at rest"
+
+
+@sim.command()
+@endpoint_argument("button")
+@click.option("--for-ms", type=_FOR_MS, metavar="MS", help="How long; default 120.")
+@json_option
+@state_option
+def press(endpoint: str | None, for_ms: int | None, as_json: bool) -> None:
+    """Press a button and let it go."""
+    _ask("press", endpoint, ("button", ""), as_json, for_ms=for_ms)
+
+
+@sim.command()
+@endpoint_argument("button")
+@click.option("--for-ms", type=_FOR_MS, metavar="MS", help="How long; default 2000.")
+@json_option
+@state_option
+def hold(endpoint: str | None, for_ms: int | None, as_json: bool) -> None:
+    """Press a button for a long time."""
+    _ask("hold", endpoint, ("button", ""), as_json, for_ms=for_ms)
+
+
+@sim.command()
+@endpoint_argument("button")
+@json_option
+@state_option
+def release(endpoint: str | None, as_json: bool) -> None:
+    """Let a button go."""
+    _ask("release", endpoint, ("button", ""), as_json)
+
+
+@sim.command()
+@endpoint_argument("button")
+@json_option
+@state_option
+def bounce(endpoint: str | None, as_json: bool) -> None:
+    """Press a worn button, whose contact bounces."""
+    _ask("bounce", endpoint, ("button", ""), as_json)
+
+
+@sim.command("open")
+@endpoint_argument("lock", "contact")
+@json_option
+@state_option
+def open_(endpoint: str | None, as_json: bool) -> None:
+    """Open the door (its contact)."""
+    _ask("open", endpoint, ("lock", ""), as_json)
+
+
+@sim.command()
+@endpoint_argument("lock", "contact")
+@json_option
+@state_option
+def close(endpoint: str | None, as_json: bool) -> None:
+    """Shut the door (its contact)."""
+    _ask("close", endpoint, ("lock", ""), as_json)
+
+
+@sim.command()
+@endpoint_argument("contact")
+@json_option
+@state_option
+def tamper(endpoint: str | None, as_json: bool) -> None:
+    """Make a contact alarm: the tamper loop, or the one named."""
+    _ask("tamper", endpoint, ("contact", "tamper"), as_json)
+
+
+@sim.command()
+@endpoint_argument("contact")
+@json_option
+@state_option
+def calm(endpoint: str | None, as_json: bool) -> None:
+    """Let a contact come to rest: the tamper loop, or the one named."""
+    _ask("calm", endpoint, ("contact", "tamper"), as_json)
+
+
+@sim.command()
+@endpoint_argument(required=True)
+@click.option("--reason", metavar="TEXT", help="What the device says.")
+@json_option
+@state_option
+def fail(endpoint: str, reason: str | None, as_json: bool) -> None:
+    """Break a device."""
+    _ask("fail", endpoint, ("", ""), as_json, reason=reason)
+
+
+@sim.command()
+@endpoint_argument(required=True)
+@json_option
+@state_option
+def heal(endpoint: str, as_json: bool) -> None:
+    """Mend a device."""
+    _ask("heal", endpoint, ("", ""), as_json)
+
+
+@sim.command()
+@endpoint_argument()
+@json_option
+@state_option
+def state(endpoint: str | None, as_json: bool) -> None:
+    """Show the level of one wire, or of all."""
+    with connect() as agent:
+        names = [endpoint] if endpoint is not None else [row["name"] for row in endpoints(agent)]
+        answers = [agent.ask("sim", verb="state", endpoint=name) for name in names]
+    if as_json:
+        print_json(answers)
+    elif endpoint is not None:
+        print_line(f"{answers[0].get('endpoint')}: {_level(answers[0])}")
+    else:
+        rows = [(answer.get("endpoint"), _level(answer)) for answer in answers]
+        print_table(("ENDPOINT", "LEVEL"), rows)

@@ -1,0 +1,94 @@
+"""`portero status`: how the door is, as the running agent sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from agent.commands.exits import PROBLEM
+from agent.commands.output import duration, json_option, print_json, print_line, print_table
+from agent.commands.state import connect, state_option
+
+
+@click.command()
+@json_option
+@state_option
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:
+    """Show endpoints, calls, protocols and problems.
+
+    Exits with 1 when the agent knows of a problem.
+    """
+    with connect() as agent:
+        answer = agent.ask("status")
+    if as_json:
+        print_json(answer)
+    else:
+        _print_head(answer)
+        _print_endpoints(answer.get("endpoints", []))
+        _print_workers(answer)
+        _print_end(answer)
+    if answer.get("problems"):
+        context.exit(PROBLEM)
+
+
+def _print_head(answer: dict[str, Any]) -> None:
+    simulated = ", simulated" if answer.get("simulated") else ""
+    print_line(
+        f"{answer.get('door')}: portero {answer.get('version')}{simulated}, up "
+        f"{duration(answer.get('uptime_s', 0))}, start number {answer.get('boot_number')}, "
+        f"process {answer.get('pid')}"
+    )
+    journal = answer.get("journal", {})
+    size_mb = journal.get("size_bytes", 0) / 1e6
+    health = "ok" if journal.get("ok") else f"NOT OK: {journal.get('problem') or 'unknown'}"
+    print_line(
+        f"journal: {health}, {journal.get('rows', 0)} entries, {size_mb:.1f} MB, "
+        f"last stored {journal.get('last_committed')}, waiting {journal.get('pending')}"
+    )
+    for call in answer.get("calls", []):
+        print_line(f"call {call.get('call_id')}: {call.get('state')} at {call.get('endpoint')}")
+    click.echo()
+
+
+def _print_endpoints(endpoints: list[dict[str, Any]]) -> None:
+    rows = []
+    for endpoint in endpoints:
+        extra = " ".join(f"{key}={value}" for key, value in endpoint.get("extra", {}).items() if value)
+        kind = endpoint.get("kind", "")
+        role = endpoint.get("role")
+        rows.append(
+            (
+                endpoint.get("name", ""),
+                endpoint.get("label", ""),
+                f"{kind} ({role})" if role and role != kind else kind,
+                f"{endpoint.get('state', '')} {extra}".strip(),
+                endpoint.get("notify", ""),
+                endpoint.get("problem") or "",
+            )
+        )
+    print_table(("ENDPOINT", "LABEL", "KIND", "STATE", "NOTIFY", "PROBLEM"), rows)
+
+
+def _print_workers(answer: dict[str, Any]) -> None:
+    workers = answer.get("workers", {})
+    if workers:
+        click.echo()
+        rows = []
+        for name, worker in workers.items():
+            page = ", ".join(f"{key}={value}" for key, value in worker.get("page", {}).items())
+            rows.append((name, worker.get("state", ""), worker.get("reason", ""), page))
+        print_table(("PROTOCOL", "STATE", "REASON", "VALUES"), rows)
+    listeners = answer.get("ready", {}).get("listeners", {})
+    if listeners:
+        click.echo()
+        print_table(("LISTENS AS", "ADDRESS"), list(listeners.items()))
+
+
+def _print_end(answer: dict[str, Any]) -> None:
+    problems = answer.get("problems", [])
+    if problems:
+        click.echo()
+    for problem in problems:
+        print_line(f"problem: {problem}")

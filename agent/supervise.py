@@ -68,7 +68,7 @@ class _Supervisor:
             return
         self._state = state
         reason = reason[:REASON_CHARS]
-        logger.info("worker=%s state=%s reason=%s", self.name, state, reason)
+        logger.info("worker=%s state=%s%s", self.name, state, f" reason={reason}" if reason else "")
         self._report(WorkerChanged(worker=self.name, state=state, reason=reason))  # type: ignore[arg-type]
 
     def delay_after(self, error: Exception) -> float:

@@ -82,7 +82,11 @@ class SocketWire:
         return self._waiting.pop(0)
 
     async def send(self, text: str) -> None:
-        await self.raw(self._frames.send(Message(data=text)))
+        try:
+            frame = self._frames.send(Message(data=text))
+        except LocalProtocolError as error:  # its CLOSE was read a moment ago
+            raise Gone from error
+        await self.raw(frame)
 
     async def ping(self) -> None:
         await self.raw(self._frames.send(Ping()))

@@ -10,6 +10,7 @@ EndpointName = Annotated[str, Meta(min_length=1, max_length=64)]
 Duration = Annotated[float, Meta(gt=0, le=86_400)]
 
 CALL_TARGET = "call"
+TALK_TARGET = "talk"
 NOTIFY_TARGET = "notify"
 
 
@@ -65,6 +66,10 @@ class EndCall(Struct, frozen=True, kw_only=True, tag_field="do", tag="end_call")
     call_id: str = ""
 
 
+class StartTalk(Struct, frozen=True, kw_only=True, tag_field="do", tag="start_talk"):
+    """Speak through the door's loudspeaker; while it rings, this answers the call."""
+
+
 class SetNotify(Struct, frozen=True, kw_only=True, tag_field="do", tag="set_notify"):
     """Mute, force or reset the notifications of endpoints; an empty tuple means all."""
 
@@ -72,7 +77,9 @@ class SetNotify(Struct, frozen=True, kw_only=True, tag_field="do", tag="set_noti
     endpoints: tuple[EndpointName, ...] = ()
 
 
-Action = Unlock | Lock | SoundSiren | StopSiren | SwitchLight | Ring | AnswerCall | EndCall | SetNotify
+Action = (
+    Unlock | Lock | SoundSiren | StopSiren | SwitchLight | Ring | AnswerCall | EndCall | StartTalk | SetNotify
+)
 
 
 def target(action: Action) -> str:
@@ -80,6 +87,8 @@ def target(action: Action) -> str:
     match action:
         case AnswerCall() | EndCall():
             return CALL_TARGET
+        case StartTalk():
+            return TALK_TARGET
         case SetNotify():
             return NOTIFY_TARGET
         case _:

@@ -38,12 +38,24 @@ class LocalProtocolError(AgentError):
 
 
 class PeerError(AgentError):
-    """A peer is unreachable, refused, timed out or closed; the supervisor retries quietly."""
+    """A peer is unreachable, refused, timed out or closed; the supervisor retries quietly.
 
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+    http_status: what it answered instead of an upgrade. close_code: of the CLOSE that it sent. None: neither.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        retry_after_s: float | None = None,
+        *,
+        http_status: int | None = None,
+        close_code: int | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.http_status = http_status
+        self.close_code = close_code
 
 
 class AuthenticationError(AgentError):

@@ -55,6 +55,39 @@ class CallChanged(Event, frozen=True, kw_only=True, tag="call_changed/1"):
     reason: str = ""
 
 
+class TalkStarted(Event, frozen=True, kw_only=True, tag="talk_started/1"):
+    """Somebody begins to speak through the door's loudspeaker."""
+
+    by: str
+    via: str = ""
+    action_id: str = ""
+
+
+class TalkEnded(Event, frozen=True, kw_only=True, tag="talk_ended/1"):
+    """Nobody speaks through the loudspeaker any more. `duration_s` of sound was played, 0 when none came."""
+
+    by: str
+    duration_s: float
+    reason: str = ""
+
+
+class MicrophoneChanged(Event, frozen=True, kw_only=True, tag="microphone_changed/1"):
+    """The door's microphone is heard by others, or recorded, from now on (or no longer)."""
+
+    on: bool
+    reason: Literal["ring", "visitor", "recording", "test"]
+    call_id: str = ""
+
+
+class MessageRecorded(Event, frozen=True, kw_only=True, tag="message_recorded/1"):
+    """A visitor whom nobody answered left a message; `file` is its name in the folder of recordings."""
+
+    call_id: str
+    endpoint: str
+    file: str
+    duration_s: float
+
+
 class LockChanged(Event, frozen=True, kw_only=True, tag="lock_changed/1"):
     """The lock is now in `state`; `hold_s` tells for how long it will stay unlocked."""
 
@@ -162,7 +195,7 @@ class AccountChanged(Event, frozen=True, kw_only=True, tag="account_changed/1"):
     """An account or one of its credentials changed; sessions of it that no longer hold have to end."""
 
     account: str
-    change: Literal["added", "removed", "password", "enabled", "disabled", "key_added", "key_revoked"]
+    change: Literal["added", "removed", "password", "pin", "enabled", "disabled", "key_added", "key_revoked"]
     by: str = ""
 
 
@@ -229,6 +262,10 @@ AnyEvent = (
     | ButtonHeld
     | ButtonReleased
     | CallChanged
+    | TalkStarted
+    | TalkEnded
+    | MicrophoneChanged
+    | MessageRecorded
     | LockChanged
     | DoorChanged
     | SirenChanged

@@ -14,6 +14,7 @@ from agent.model.actions import (
     Ring,
     SetNotify,
     SoundSiren,
+    StartTalk,
     StopSiren,
     SwitchLight,
     Unlock,
@@ -24,16 +25,16 @@ Role = Literal["resident", "guest", "installer", "admin", "system"]
 
 _RIGHTS: dict[Role, frozenset[type]] = {
     "resident": frozenset(
-        {Unlock, Lock, SoundSiren, StopSiren, SwitchLight, Ring, AnswerCall, EndCall, SetNotify}
+        {Unlock, Lock, SoundSiren, StopSiren, SwitchLight, Ring, AnswerCall, EndCall, StartTalk, SetNotify}
     ),
     "guest": frozenset({Unlock, Lock, SwitchLight}),
     # An installer tests the wiring but is no resident: opening needs a resident or admin account.
     "installer": frozenset({Lock, SoundSiren, StopSiren, SwitchLight, Ring}),
     "admin": frozenset(
-        {Unlock, Lock, SoundSiren, StopSiren, SwitchLight, Ring, AnswerCall, EndCall, SetNotify}
+        {Unlock, Lock, SoundSiren, StopSiren, SwitchLight, Ring, AnswerCall, EndCall, StartTalk, SetNotify}
     ),
     "system": frozenset(
-        {Unlock, Lock, SoundSiren, StopSiren, SwitchLight, Ring, AnswerCall, EndCall, SetNotify}
+        {Unlock, Lock, SoundSiren, StopSiren, SwitchLight, Ring, AnswerCall, EndCall, StartTalk, SetNotify}
     ),
 }
 

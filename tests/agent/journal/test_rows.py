@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import cbor2
 import pytest
-from harness.journals import EVENTS, entries
+from harness.journals import EVENTS, VOICE_EVENTS, entries
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ PLAIN = st.recursive(
 )
 
 
-@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("event", [*EVENTS, *VOICE_EVENTS], ids=lambda event: type(event).__name__)
 def test_every_event_comes_back(event: AnyEvent) -> None:
     row = entry_row(entries([event])[0])
     assert decode_body(row.body) == event
@@ -31,7 +31,7 @@ def test_every_event_comes_back(event: AnyEvent) -> None:
 
 
 def test_the_sample_has_every_event() -> None:
-    assert {type(event) for event in EVENTS} == set(AnyEvent.__args__)
+    assert {type(event) for event in (*EVENTS, *VOICE_EVENTS)} == set(AnyEvent.__args__)
 
 
 @pytest.mark.parametrize(

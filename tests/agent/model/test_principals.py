@@ -17,6 +17,7 @@ from agent.model.actions import (
     Ring,
     SetNotify,
     SoundSiren,
+    StartTalk,
     StopSiren,
     SwitchLight,
     Unlock,
@@ -33,6 +34,7 @@ ACTIONS: dict[str, Action] = {
     "ring": Ring(endpoint="bell"),
     "answer_call": AnswerCall(),
     "end_call": EndCall(),
+    "start_talk": StartTalk(),
     "set_notify": SetNotify(mode="mute"),
 }
 # Written out by hand, not derived: a change of the table is a decision.

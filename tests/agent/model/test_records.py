@@ -169,4 +169,4 @@ def test_an_object_without_an_end_is_malformed() -> None:
 
 
 def test_every_action_fits_into_an_event() -> None:
-    assert len(get_args(Action)) == 9
+    assert len(get_args(Action)) == 10

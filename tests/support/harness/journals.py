@@ -35,8 +35,12 @@ from agent.model.events import (
     JournalRecovered,
     LightChanged,
     LockChanged,
+    MessageRecorded,
+    MicrophoneChanged,
     NotifyChanged,
     SirenChanged,
+    TalkEnded,
+    TalkStarted,
     WorkerChanged,
     WorkerFailed,
 )
@@ -80,6 +84,13 @@ EVENTS: tuple[AnyEvent, ...] = (
     WorkerFailed(worker="zello", reason="KeyError", parked=False),
     AgentStarted(version="0.1.0", boot_id="b", boot_number=7),
     AgentStopping(reason="SIGTERM"),
+)
+# Beside the others: tests of queries count those.
+VOICE_EVENTS: tuple[AnyEvent, ...] = (
+    TalkStarted(by="anna", action_id="a1"),
+    TalkEnded(by="anna", duration_s=2.5, reason="time limit"),
+    MicrophoneChanged(on=True, reason="visitor", call_id="c1"),
+    MessageRecorded(call_id="c1", endpoint="bell", file="c1.ogg", duration_s=4.5),
 )
 
 

@@ -30,6 +30,7 @@ class Observer:
             endpoints=(),
             authenticator=unused,
             notifications=unused,
+            voice=unused,
             submit=unused,
             report=self._report,
             page=self._show,

@@ -11,6 +11,14 @@
 
 enum { PACKET_CAP = DV_ENCODE_MAX_BYTES };
 
+int32_t loop_init(void *mem, size_t cap, uint32_t sample_rate_hz, uint32_t frame_us, uint32_t complexity)
+{
+    struct dv_codec_settings settings;
+    dv_codec_settings_default(&settings);
+    settings.complexity = complexity;
+    return dv_codec_init(mem, cap, sample_rate_hz, frame_us, 1, 1, &settings);
+}
+
 int32_t loop_encode(void *codec, const int16_t *pcm, size_t frames, size_t samples, size_t rounds)
 {
     uint8_t out[PACKET_CAP];
@@ -52,12 +60,12 @@ size_t raw_decoder_size(void)
     return (size_t)opus_decoder_get_size(1);
 }
 
-int32_t raw_init(void *encoder, void *decoder, int32_t sample_rate_hz)
+int32_t raw_init(void *encoder, void *decoder, int32_t sample_rate_hz, int32_t complexity)
 {
     if (opus_encoder_init(encoder, sample_rate_hz, 1, OPUS_APPLICATION_VOIP) != OPUS_OK ||
         opus_decoder_init(decoder, sample_rate_hz, 1) != OPUS_OK ||
         opus_encoder_ctl((OpusEncoder *)encoder, OPUS_SET_BITRATE(24000)) != OPUS_OK ||
-        opus_encoder_ctl((OpusEncoder *)encoder, OPUS_SET_COMPLEXITY(5)) != OPUS_OK ||
+        opus_encoder_ctl((OpusEncoder *)encoder, OPUS_SET_COMPLEXITY(complexity)) != OPUS_OK ||
         opus_encoder_ctl((OpusEncoder *)encoder, OPUS_SET_SIGNAL(OPUS_SIGNAL_VOICE)) != OPUS_OK) {
         return -1;
     }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { SEED_CAP = 65536, PACKET_CAP = 4096, FRAME_CAP = 1276 };
+enum { RECORD_HEADER = 4, DECODE = 0, CONCEAL, RESET, CONFIGURE, ENCODE }; /* of fuzz_decode.c */
 
 static uint8_t seed[SEED_CAP];
 static size_t seed_len;
@@ -38,14 +39,21 @@ static void begin_decode_seed(uint8_t rate_index)
     seed_len = 1;
 }
 
+static void add_operation(uint8_t operation, uint32_t number)
+{
+    seed[seed_len] = operation;
+    seed[seed_len + 1] = 255;
+    seed[seed_len + 2] = (uint8_t)(number >> 8);
+    seed[seed_len + 3] = (uint8_t)number;
+    seed_len += RECORD_HEADER;
+}
+
 static void add_packet(const uint8_t *packet, size_t len)
 {
-    require(len <= UINT16_MAX && seed_len + 3 + len <= sizeof seed, "seed too long");
-    seed[seed_len] = 255;
-    seed[seed_len + 1] = (uint8_t)(len >> 8);
-    seed[seed_len + 2] = (uint8_t)len;
-    memcpy(seed + seed_len + 3, packet, len);
-    seed_len += 3 + len;
+    require(len <= UINT16_MAX && seed_len + RECORD_HEADER + len <= sizeof seed, "seed too long");
+    add_operation(DECODE, (uint32_t)len);
+    memcpy(seed + seed_len, packet, len);
+    seed_len += len;
 }
 
 static void write_tone(int16_t *pcm, int samples, int channels, int start, int rate_hz)
@@ -111,7 +119,7 @@ static void write_own_stream(const char *root, uint8_t rate_index, uint32_t rate
     uint8_t packet[DV_ENCODE_MAX_BYTES];
     const int samples = (int)(rate_hz / 1000 * (frame_us / 100) / 10);
     void *block = aligned_alloc(DV_CODEC_ALIGN, dv_codec_size());
-    require(block != NULL && dv_codec_init(block, dv_codec_size(), rate_hz, frame_us, NULL) == DV_OK, "codec");
+    require(block != NULL && dv_codec_init(block, dv_codec_size(), rate_hz, frame_us, 1, 1, NULL) == DV_OK, "codec");
     begin_decode_seed(rate_index);
     for (uint32_t n = 0; n < 6; n++) {
         write_tone(pcm, samples, 1, (int)n * samples, (int)rate_hz);
@@ -161,6 +169,48 @@ static void write_malformed(const char *root)
     write_file(root, "decode", "malformed", seed, seed_len);
 }
 
+/* The other operations of a codec, around packets of its own. */
+static void write_life(const char *root)
+{
+    static const struct {
+        uint8_t operation;
+        uint32_t number;
+    } life[] = {
+        {CONCEAL, 8},    {ENCODE, 9000},   {CONCEAL, 8},     {CONCEAL, 48},  {RESET, 0},
+        {CONCEAL, 1},    {ENCODE, 32767},  {CONFIGURE, 0x8F20}, {ENCODE, 32767}, {CONCEAL, 20000},
+        {CONFIGURE, 3},  {CONFIGURE, 450}, {ENCODE, 0},      {ENCODE, 65535}, {CONCEAL, 49},
+    };
+    for (uint8_t rate_index = 0; rate_index < 5; rate_index++) {
+        begin_decode_seed(rate_index);
+        for (size_t i = 0; i < sizeof life / sizeof life[0]; i++) {
+            add_operation(life[i].operation, life[i].number);
+        }
+        char name[64];
+        (void)snprintf(name, sizeof name, "life_at_rate_%u", (unsigned)rate_index);
+        write_file(root, "decode", name, seed, seed_len);
+    }
+}
+
+static void write_resampler_seeds(const char *root)
+{
+    static const struct {
+        const char *name;
+        uint8_t bytes[4 + 4 * 3];
+    } seeds[] = {
+        /* rates, sound, then drift and samples */
+        {"card_48000_to_16000", {8, 3, 0x12, 0x34, 128, 3, 0xC0, 128, 3, 0xC0, 128, 3, 0xC0, 128, 0, 0}},
+        {"card_16000_to_48000", {3, 8, 0x12, 0x34, 128, 1, 0x40, 128, 1, 0x40, 128, 0, 1, 128, 1, 0x40}},
+        {"card_44100_to_16000", {7, 3, 0xFF, 0xFF, 128, 3, 0x72, 228, 3, 0x72, 28, 3, 0x72, 128, 3, 0x72}},
+        {"drift_of_16000", {3, 3, 0x01, 0x02, 228, 7, 0xD0, 28, 7, 0xD0, 255, 7, 0xD0, 0, 7, 0xD0}},
+        {"furthest_down", {14, 0, 0x80, 0x00, 128, 7, 0xD0, 228, 7, 0xD0, 28, 0, 1, 128, 0, 25}},
+        {"furthest_up", {0, 14, 0x00, 0x80, 128, 0, 1, 128, 0, 1, 28, 0, 100, 228, 0, 3}},
+        {"odd_rates", {9, 10, 0x33, 0x77, 130, 2, 0x01, 126, 0, 0, 129, 1, 0xFF, 127, 0, 7}},
+    };
+    for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {
+        write_file(root, "resampler", seeds[i].name, seeds[i].bytes, sizeof seeds[i].bytes);
+    }
+}
+
 int main(int argc, char **argv)
 {
     require(argc == 2, "usage: make_corpus DIRECTORY");
@@ -181,5 +231,7 @@ int main(int argc, char **argv)
     write_foreign(root, "music_48_frames", OPUS_APPLICATION_RESTRICTED_LOWDELAY, 48000, 1, 120, 48, 0);
     write_foreign(root, "padded", OPUS_APPLICATION_VOIP, 16000, 1, 320, 1, 700);
     write_malformed(root);
+    write_life(root);
+    write_resampler_seeds(root);
     return 0;
 }

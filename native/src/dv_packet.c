@@ -62,19 +62,19 @@ const char *dv_status_name(int32_t status)
     case DV_ERR_ARGUMENT:
         return "argument out of range";
     case DV_ERR_SAMPLE_RATE:
-        return "sample rate is not one of Opus";
+        return "sample rate is not supported";
     case DV_ERR_FRAME_SIZE:
-        return "not one frame of Opus";
+        return "not a duration of Opus";
     case DV_ERR_ALIGNMENT:
         return "memory is not aligned";
     case DV_ERR_CAPACITY:
         return "buffer is too small";
     case DV_ERR_UNINITIALISED:
-        return "codec is not initialised";
+        return "object is not initialised";
     case DV_ERR_TOO_SHORT:
         return "packet is too short";
     case DV_ERR_TOO_LONG:
-        return "packet is too long";
+        return "input is too long";
     case DV_ERR_TYPE:
         return "packet is not audio";
     case DV_ERR_PAYLOAD:

@@ -1,48 +1,35 @@
 from __future__ import annotations
 
 import math
-import struct
 import threading
 from array import array
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from harness.tones import energy, sine, talk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import native
-from native import Codec, CodecError, CodecSettings, PacketHeader, Signal, Status, parse_packet
+from native import (
+    Codec,
+    CodecError,
+    CodecSettings,
+    Features,
+    Level,
+    PacketHeader,
+    Signal,
+    Status,
+    features,
+    packet_us,
+    parse_packet,
+)
 from native._voice import ffi, lib
 
 RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
 FRAMES_US = (2_500, 5_000, 10_000, 20_000, 40_000, 60_000)
 DECODE_REFUSALS = {Status.TOO_SHORT, Status.TOO_LONG, Status.TYPE, Status.PAYLOAD}
 U32 = st.integers(0, 2**32 - 1)
-
-
-def sine(samples: int, start: int, sample_rate_hz: int, tone_hz: float = 440.0) -> bytes:
-    step = 2 * math.pi * tone_hz / sample_rate_hz
-    return array("h", (round(8_000 * math.sin(step * (start + i))) for i in range(samples))).tobytes()
-
-
-def energy(pcm: bytes) -> float:
-    samples = array("h", pcm)
-    return sum(float(sample) * sample for sample in samples) / len(samples)
-
-
-@dataclass(frozen=True)
-class Talk:
-    """Half a second of a tone, and the packets a codec made of it."""
-
-    frames: list[bytes]
-    packets: list[bytes]
-
-
-def talk(codec: Codec, stream_id: int = 22_695) -> Talk:
-    count = 500_000 // codec.frame_us
-    frames = [sine(codec.frame_samples, n * codec.frame_samples, codec.sample_rate_hz) for n in range(count)]
-    return Talk(frames, [codec.encode_packet(stream_id, n, frame) for n, frame in enumerate(frames)])
 
 
 @pytest.mark.parametrize("frame_us", FRAMES_US)
@@ -85,50 +72,10 @@ def test_120_ms_packet_is_decoded() -> None:
     assert len(Codec(48_000).decode_packet(double)[1]) == 48_000 * 120 // 1000 * 2
 
 
-def read_with_c(packet: bytes) -> tuple[PacketHeader, bytes] | Status:
-    out: Any = ffi.new("struct dv_packet *")
-    held = ffi.from_buffer(packet)
-    status = lib.dv_packet_parse(ffi.cast("const uint8_t *", held), len(packet), out)  # type: ignore[arg-type]
-    if status != Status.OK:
-        return Status(status)
-    payload = ffi.buffer(out.payload, out.payload_len)[:]
-    return PacketHeader(out.header.stream_id, out.header.packet_id), payload
-
-
-def read_with_python(packet: bytes) -> tuple[PacketHeader, bytes] | Status:
-    try:
-        return parse_packet(packet)
-    except CodecError as error:
-        return error.status
-
-
 def packets() -> st.SearchStrategy[bytes]:
     """Any bytes, and bytes that get past the header."""
     audio = st.builds(lambda rest: b"\x01" + rest, st.binary(max_size=200))
     return st.binary(max_size=200) | audio
-
-
-@given(packets())
-def test_c_and_python_parse_alike(packet: bytes) -> None:
-    assert read_with_c(packet) == read_with_python(packet)
-
-
-@pytest.mark.parametrize("length", [0, 9, 10, native.PACKET_MAX_BYTES, native.PACKET_MAX_BYTES + 1])
-def test_c_and_python_draw_the_same_limits(length: int) -> None:
-    packet = b"\x01" * length
-    expected: object = {
-        0: Status.TOO_SHORT,
-        9: Status.TOO_SHORT,
-        native.PACKET_MAX_BYTES + 1: Status.TOO_LONG,
-    }.get(length, (PacketHeader(0x01010101, 0x01010101), packet[9:]))
-    assert read_with_c(packet) == expected
-    assert read_with_python(packet) == expected
-
-
-@given(U32, U32, st.binary(min_size=1, max_size=50))
-def test_parse_reads_what_struct_packs(stream_id: int, packet_id: int, payload: bytes) -> None:
-    packet = struct.pack(">BII", 1, stream_id, packet_id) + payload
-    assert parse_packet(packet) == (PacketHeader(stream_id, packet_id), payload)
 
 
 def decode(codec: Codec, packet: bytes) -> tuple[PacketHeader, bytes] | Status:
@@ -233,6 +180,11 @@ def test_pcm_counted_in_samples_is_refused() -> None:
         (16_000, 20_000, CodecSettings(complexity=-1), Status.ARGUMENT),
         (16_000, 20_000, CodecSettings(bitrate_bps=5_999), Status.ARGUMENT),
         (16_000, 20_000, CodecSettings(bitrate_bps=300_001), Status.ARGUMENT),
+        (16_000, 20_000, CodecSettings(send_gain_db=40.1), Status.ARGUMENT),
+        (16_000, 20_000, CodecSettings(receive_gain_db=-40.1), Status.ARGUMENT),
+        (16_000, 20_000, CodecSettings(send_gain_db=math.nan), Status.ARGUMENT),
+        (16_000, 20_000, CodecSettings(receive_gain_db=math.inf), Status.ARGUMENT),
+        (16_000, 20_000, CodecSettings(send_gain_db=1e308), Status.ARGUMENT),
     ],
 )
 def test_codec_refuses_what_opus_has_not(
@@ -261,6 +213,10 @@ def test_defaults_are_those_of_the_library() -> None:
         by_library.bitrate_bps,
         by_library.complexity,
         by_library.signal,
+    )
+    assert (ours.send_gain_db, ours.receive_gain_db) == (
+        by_library.send_gain_tenths_db,
+        by_library.receive_gain_tenths_db,
     )
 
 
@@ -309,3 +265,170 @@ def test_one_codec_encodes_and_decodes_in_two_threads() -> None:
     thread.join()
     assert spoken[0].packets == expected.packets
     assert heard[0] == heard_alone
+
+
+@pytest.mark.parametrize(
+    ("frame_us", "frames_per_packet", "channels", "expected"),
+    [
+        (20_000, 0, 1, Status.FRAME_SIZE),
+        (20_000, 7, 1, Status.FRAME_SIZE),
+        (60_000, 3, 1, Status.FRAME_SIZE),
+        (2_500, 49, 1, Status.FRAME_SIZE),
+        (20_000, -1, 1, Status.ARGUMENT),
+        (20_000, 1, 0, Status.ARGUMENT),
+        (20_000, 1, 3, Status.ARGUMENT),
+    ],
+)
+def test_codec_refuses_packets_that_opus_has_not(
+    frame_us: int, frames_per_packet: int, channels: int, expected: Status
+) -> None:
+    with pytest.raises(CodecError) as caught:
+        Codec(16_000, frame_us, frames_per_packet=frames_per_packet, channels=channels)
+    assert caught.value.status is expected
+
+
+@given(st.sampled_from(RATES_HZ), st.sampled_from(FRAMES_US), st.data())
+@settings(max_examples=40)
+def test_packets_of_any_shape_come_back(sample_rate_hz: int, frame_us: int, data: st.DataObject) -> None:
+    frames = data.draw(st.integers(1, native.PACKET_MAX_US // frame_us))
+    channels = data.draw(st.integers(1, 2))
+    codec = Codec(sample_rate_hz, frame_us, frames_per_packet=frames, channels=channels)
+    samples = sample_rate_hz * frame_us // 1_000_000
+    assert codec.frame_bytes == samples * channels * 2
+    assert codec.packet_bytes == codec.frame_bytes * frames
+    sent, heard = [], []
+    for n in range(max(4, 300_000 // (frame_us * frames))):
+        mono = sine(samples * frames, n * samples * frames, sample_rate_hz, 700.0)
+        sent.append(mono)
+        pairs = array("h", [value for value in array("h", mono) for _ in range(channels)])
+        packet = codec.encode_packet(1, n, pairs.tobytes())
+        assert packet_us(packet) == frame_us * frames
+        heard.append(codec.decode_packet(packet)[1])
+        assert len(heard[-1]) == len(mono)
+    settled = len(sent) // 2
+    assert 0.7 < energy(b"".join(heard[settled:])) / energy(b"".join(sent[settled:])) < 1.4
+
+
+@pytest.mark.parametrize("sample_rate_hz", RATES_HZ)
+def test_concealment_is_as_long_as_asked(sample_rate_hz: int) -> None:
+    codec = Codec(sample_rate_hz)
+    assert not any(codec.conceal(20_000))  # nothing was heard: silence
+    for packet in talk(Codec(sample_rate_hz)).packets:
+        _, last = codec.decode_packet(packet)
+    made_up = codec.conceal(20_000)
+    assert 0.2 * energy(last) < energy(made_up) < 2 * energy(last)
+    for duration_us in (2_500, 5_000, 60_000, 120_000):
+        assert len(codec.conceal(duration_us)) == sample_rate_hz * duration_us // 1_000_000 * 2
+    for _ in range(10):
+        fading = codec.conceal(120_000)
+    assert energy(fading) < 0.05 * energy(last)
+
+
+@pytest.mark.parametrize("duration_us", [0, -2_500, 2_499, 20_001, 122_500, 2**40])
+def test_concealment_refuses_other_durations(duration_us: int) -> None:
+    with pytest.raises(CodecError) as caught:
+        Codec().conceal(duration_us)
+    assert caught.value.status is Status.FRAME_SIZE
+
+
+def test_reset_decoder_forgets() -> None:
+    spoken = talk(Codec()).packets
+    codec = Codec()
+    for packet in spoken:
+        codec.decode_packet(packet)
+    codec.reset_decoder()
+    assert codec.heard_level == Level(-96.0, -96.0, False)
+    assert codec.decode_packet(spoken[3]) == Codec().decode_packet(spoken[3])
+
+
+def test_configure_changes_a_running_codec() -> None:
+    codec = Codec()
+    lean = sum(map(len, talk(codec).packets))
+    codec.configure(CodecSettings(bitrate_bps=96_000))
+    assert sum(map(len, talk(codec).packets)) > 2 * lean
+    with pytest.raises(CodecError):
+        codec.configure(CodecSettings(bitrate_bps=24_000, complexity=11))
+    assert sum(map(len, talk(codec).packets)) > 2 * lean  # nothing had changed
+
+
+def test_levels_tell_of_both_directions() -> None:
+    codec = Codec()
+    assert codec.sent_level == codec.heard_level == Level(-96.0, -96.0, False)
+    for packet in talk(codec).packets:
+        codec.decode_packet(packet)
+    sent, heard = codec.sent_level, codec.heard_level
+    assert sent.peak_dbfs == pytest.approx(20 * math.log10(8_000 / 32_768), abs=0.1)
+    assert sent.rms_dbfs == pytest.approx(sent.peak_dbfs - 3.01, abs=0.1)
+    assert heard.rms_dbfs == pytest.approx(sent.rms_dbfs, abs=1.5)
+    codec.conceal(120_000)
+    codec.conceal(120_000)
+    assert codec.heard_level.rms_dbfs < heard.rms_dbfs - 10
+
+
+def test_gain_of_both_directions_stays_below_the_ceiling() -> None:
+    codec = Codec(settings=CodecSettings(send_gain_db=6.0, receive_gain_db=20.0))
+    for packet in talk(codec).packets:
+        _, pcm = codec.decode_packet(packet)
+        assert max(map(abs, array("h", pcm))) <= native.PCM_CEILING
+    assert codec.sent_level.peak_dbfs == pytest.approx(20 * math.log10(8_000 / 32_768) + 6, abs=0.1)
+    assert codec.heard_level.peak_dbfs == pytest.approx(-1.0, abs=0.1)
+
+
+OPERATIONS = st.one_of(
+    packets().map(lambda packet: ("decode", packet)),
+    st.sampled_from(SPOKEN).map(lambda packet: ("decode", packet)),
+    st.integers(-1, 50).map(lambda steps: ("conceal", steps * 2_500)),
+    st.just(("reset", None)),
+    st.builds(
+        lambda *how: (
+            "configure",
+            CodecSettings(**dict(zip(CodecSettings.__struct_fields__, how, strict=True))),
+        ),
+        st.integers(-1, 400_000),
+        st.integers(-1, 11),
+        st.sampled_from(Signal),
+        st.floats(),
+        st.floats(-45, 45),
+    ),
+    st.integers(0, 32_767).map(lambda loudness: ("encode", loudness)),
+)
+
+
+def act(codec: Codec, operation: str, argument: Any) -> Status:
+    try:
+        match operation:
+            case "decode":
+                codec.decode_packet(argument)
+            case "conceal":
+                codec.conceal(argument)
+            case "reset":
+                codec.reset_decoder()
+            case "configure":
+                codec.configure(argument)
+            case _:
+                codec.encode_packet(1, 1, array("h", [argument, -argument] * 160).tobytes())
+    except CodecError as error:
+        return error.status
+    return Status.OK
+
+
+@given(st.lists(OPERATIONS, max_size=12))
+@settings(max_examples=100)
+def test_any_life_leaves_the_codec_usable(life: list[tuple[str, Any]]) -> None:
+    codec = Codec()
+    for operation, argument in life:
+        status = act(codec, operation, argument)
+        assert status not in {Status.OPUS, Status.UNINITIALISED, Status.CAPACITY, Status.ALIGNMENT}
+        assert codec.heard_level.peak_dbfs <= -0.99
+    codec.configure(CodecSettings())
+    codec.reset_decoder()
+    assert codec.decode_packet(SPOKEN[5]) == Codec().decode_packet(SPOKEN[5])
+
+
+def test_features_are_those_of_the_library() -> None:
+    found = features()
+    assert isinstance(found, Features)
+    assert found.version.startswith("libopus")
+    assert found.in_band_fec
+    assert found.dtx
+    assert features() is found

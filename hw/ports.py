@@ -123,3 +123,73 @@ class StatusLed(Output, Protocol):
 
     def show(self, pattern: LedPattern) -> None:
         """Show this pattern until told otherwise. Raises: HardwareError."""
+
+
+class AudioFormat(msgspec.Struct, frozen=True, gc=False):
+    """What a sound card agreed to. Always mono, signed 16 bit, machine byte order."""
+
+    sample_rate_hz: int
+    period_samples: int
+
+    @property
+    def period_bytes(self) -> int:
+        return self.period_samples * 2
+
+    @property
+    def period_s(self) -> float:
+        return self.period_samples / self.sample_rate_hz
+
+
+class AudioSource(Protocol):
+    """A microphone. One task reads at a time; time is the card's, so reading paces the reader."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def format(self) -> AudioFormat:
+        """What was negotiated; another rate or period than wanted is for the caller to convert."""
+
+    @property
+    def xruns(self) -> int:
+        """How often sound was lost because nobody read in time."""
+
+    async def read(self) -> bytes:
+        """Exactly one period, at most a few periods old.
+
+        Raises: HardwareError when the device is gone, closed, or gave nothing for 200 ms; close it then.
+        Cancellation: nothing that was recorded is lost.
+        """
+
+    def close(self) -> None:
+        """Give the card back; a read under way raises HardwareError. Idempotent, never raises."""
+
+
+class AudioSink(Protocol):
+    """A speaker. One task writes at a time, one period per period; who stops writing causes an xrun."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def format(self) -> AudioFormat:
+        """What was negotiated; another rate or period than wanted is for the caller to convert."""
+
+    @property
+    def xruns(self) -> int:
+        """How often the card had nothing to play; it was then given silence to start from."""
+
+    @property
+    def delay_s(self) -> float:
+        """Sound written and not yet audible, as far as the card tells."""
+
+    async def write(self, pcm: bytes) -> None:
+        """Queue exactly one period; waits for room, and so paces the writer.
+
+        Raises: HardwareError when the device is gone, closed, or took nothing for 200 ms; close it then.
+        ValueError when `pcm` is not one period.
+        Cancellation: a part of the period may have been queued.
+        """
+
+    def close(self) -> None:
+        """Give the card back at once; what is queued is not played. Idempotent, never raises."""

@@ -23,18 +23,19 @@ model_file=${PORTERO_MODEL_FILE:-/proc/device-tree/model}
 # `python3` at a name's start stands for the chosen Python: python3-venv becomes python3.12-venv for a python3.12.
 needs() {
     cat <<'LIST'
-python3      | has_python   | runs Portero (3.11 or later)
-python3-venv | has_venv     | keeps Portero's libraries apart from the system's
-python3-dev  | has_headers  | compiles the voice codec's binding
-gcc          | has_compiler | compiles the voice codec's binding
-libc6-dev    | has_compiler | compiles the voice codec's binding
-make         | has_make     | builds and checks the C code
-pkg-config   | has_pkgconf  | finds libopus
-libopus-dev  | has_opus     | the voice codec
+python3        | has_python   | runs Portero (3.11 or later)
+python3-venv   | has_venv     | keeps Portero's libraries apart from the system's
+python3-dev    | has_headers  | compiles the voice codec's binding
+gcc            | has_compiler | compiles the voice codec's binding
+libc6-dev      | has_compiler | compiles the voice codec's binding
+make           | has_make     | builds and checks the C code
+pkg-config     | has_pkgconf  | finds libopus
+libopus-dev    | has_opus     | the voice codec
+libasound2-dev | has_alsa     | compiles pyalsaaudio, the access to sound cards
 LIST
     # No ready-made lgpio for the newest Pythons: its own C code is compiled, which takes SWIG.
     if on_a_pi && ! has_lgpio_wheel; then
-        echo 'swig         | has_swig     | compiles lgpio, the access to the GPIO pins'
+        echo 'swig           | has_swig     | compiles lgpio, the access to the GPIO pins'
     fi
 }
 
@@ -54,6 +55,7 @@ has_opus() {
     read -ra flags < <(pkg-config --cflags --libs opus)
     compiles "${flags[@]}" <<<'#include <opus.h>'
 }
+has_alsa() { has_compiler && compiles -lasound <<<'#include <alsa/asoundlib.h>'; }
 has_swig() { swig -version >/dev/null 2>&1; }
 has_lgpio_wheel() { has_python && "$python" -I -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; }
 

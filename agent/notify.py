@@ -27,16 +27,21 @@ logger = logging.getLogger(__name__)
 
 
 class NotifyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """quiet: times of the day ("22:00-07:00") when only safety alarms and forced endpoints notify."""
+    """quiet: times of the day ("22:00-07:00") when only safety alarms and forced endpoints notify.
+
+    quiet_for: further times by endpoint, for that endpoint alone.
+    """
 
     quiet: tuple[str, ...] = ()
+    quiet_for: dict[str, tuple[str, ...]] = {}
 
     def __post_init__(self) -> None:
-        self.windows()
+        for name in ("", *self.quiet_for):
+            self.windows(name)
 
-    def windows(self) -> list[ClockWindow]:
-        """The parsed quiet times. Raises: ValueError."""
-        return [ClockWindow.parse(text) for text in self.quiet]
+    def windows(self, endpoint: str = "") -> list[ClockWindow]:
+        """The quiet times of an endpoint, or those of all. Raises: ValueError."""
+        return [ClockWindow.parse(text) for text in (*self.quiet, *self.quiet_for.get(endpoint, ()))]
 
 
 class Notify:
@@ -52,7 +57,8 @@ class Notify:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         infos = tuple(endpoints)
-        self._windows = config.windows()
+        self._windows = {info.name: config.windows(info.name) for info in infos}
+        self._windows_of_all = config.windows()
         self._log = log
         self._path = path
         self._clock_ns = clock_ns
@@ -74,7 +80,8 @@ class Notify:
             case "force":
                 return False
         minute = local_minute(self._clock_ns())
-        return any(window.contains(minute) for window in self._windows)
+        windows = self._windows.get(endpoint, self._windows_of_all)
+        return any(window.contains(minute) for window in windows)
 
     def refuse(self, action: Action) -> str | None:
         """Unknown endpoints, and muting a smoke or CO detector by name."""

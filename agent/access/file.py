@@ -1,5 +1,8 @@
 """The users' file: read whole, written whole in one transaction, with a last good copy beside it. Blocks.
 
+The schema only ever grows, by tables and by columns with a default, so that an older agent goes on with a
+newer file: it leaves alone what it does not know. Version 2 added the PINs.
+
 A lost user store locks a family out, so a broken file is never just put aside: the last good copy takes
 its place, and only when that is broken as well does the door begin without users.
 """
@@ -19,7 +22,7 @@ from agent.access.users import Account, StoredKey, Users
 from agent.model.errors import MalformedMessage
 
 BUSY_TIMEOUT_S = 2.0
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError, MalformedMessage)
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 
@@ -43,11 +46,21 @@ CREATE TABLE IF NOT EXISTS api_keys (
     last_used_ns INTEGER,
     revoked INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS pins (
+    user TEXT PRIMARY KEY COLLATE NOCASE,
+    user_created_ns INTEGER NOT NULL,
+    pin_hash TEXT NOT NULL,
+    locked INTEGER NOT NULL
+);
 """
 _USERS = (
     "SELECT name, role, password_hash, created_ns, valid_from_ns, valid_until_ns, endpoints, enabled"
     " FROM users"
 )
+# Bound to one account by the time it was made: a version 1 agent leaves the PINs of users whom it removes.
+_PINS = "SELECT user, user_created_ns, pin_hash, locked FROM pins"
+# What a PIN adds to an account, by name and time of creation.
+_Pins = dict[tuple[str, int], dict[str, object]]
 _KEYS = "SELECT id, user, name, digest, created_ns, last_used_ns, revoked FROM api_keys"
 
 
@@ -100,7 +113,7 @@ def read(path: Path) -> Users:
         check = connection.execute("PRAGMA quick_check(1)").fetchone()
         if check is None or check[0] != "ok":
             raise MalformedMessage("file", "damaged")
-        accounts, lost = _accounts(connection)
+        accounts, lost = _accounts(connection, _pins(connection))
         if lost:
             raise MalformedMessage("users", f"{lost} of them cannot be understood")
         return _by_name(accounts, _keys(connection))
@@ -129,7 +142,10 @@ def _without_copy(path: Path, problem: str, broken: bool) -> Found:
     """What can still be understood of a file without a good copy."""
     users, unread = Users(), path.exists() and not broken
     with suppress(*FILE_ERRORS), closing(_connect(path)) as connection:
-        users = _by_name(_accounts(connection)[0], [])
+        pins: _Pins = {}
+        with suppress(*FILE_ERRORS):
+            pins = _pins(connection)
+        users = _by_name(_accounts(connection, pins)[0], [])
         unread = False
         users = _by_name(users.accounts.values(), _keys(connection))
     if broken:
@@ -138,7 +154,7 @@ def _without_copy(path: Path, problem: str, broken: bool) -> Found:
     return Found(users=users, problem=f"{problem}; {len(users.accounts)} users are left", unread=unread)
 
 
-def _accounts(connection: sqlite3.Connection) -> tuple[list[Account], int]:
+def _accounts(connection: sqlite3.Connection, pins: _Pins) -> tuple[list[Account], int]:
     """The accounts that can be understood, and how many cannot."""
     accounts, lost = [], 0
     for name, role, password_hash, created, begin, end, endpoints, enabled in connection.execute(_USERS):
@@ -152,11 +168,29 @@ def _accounts(connection: sqlite3.Connection) -> tuple[list[Account], int]:
                 "valid_until_ns": end,
                 "endpoints": None if endpoints is None else msgspec.json.decode(endpoints),
                 "enabled": bool(enabled),
+                **pins.get((name, created), {}),
             }
             accounts.append(msgspec.convert(plain, Account))
         except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
             lost += 1
     return accounts, lost
+
+
+def _pins(connection: sqlite3.Connection) -> _Pins:
+    """The PINs; one that makes no sense is none. A file of version 1 has no place for them."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if (
+        version < SCHEMA_VERSION
+        and not connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pins'"
+        ).fetchall()
+    ):
+        return {}
+    return {
+        (user, created): {"pin_hash": pin_hash, "pin_locked": bool(locked)}
+        for user, created, pin_hash, locked in connection.execute(_PINS)
+        if isinstance(pin_hash, str)
+    }
 
 
 def _keys(connection: sqlite3.Connection) -> list[StoredKey]:
@@ -182,11 +216,15 @@ def _fill(path: Path, users: Users) -> None:
     with closing(_connect(path, "rw")) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA synchronous = EXTRA")
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};")
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version = {max(version, SCHEMA_VERSION)}")
         connection.execute("DELETE FROM users")
         connection.execute("DELETE FROM api_keys")
+        connection.execute("DELETE FROM pins")
         connection.executemany(
-            "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO users (name, role, password_hash, created_ns, valid_from_ns, valid_until_ns,"
+            " endpoints, enabled) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     account.name,
@@ -202,10 +240,19 @@ def _fill(path: Path, users: Users) -> None:
             ],
         )
         connection.executemany(
-            "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO api_keys (id, user, name, digest, created_ns, last_used_ns, revoked)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
                 tuple(getattr(key, name) for name in StoredKey.__struct_fields__)
                 for key in users.keys.values()
+            ],
+        )
+        connection.executemany(
+            "INSERT INTO pins (user, user_created_ns, pin_hash, locked) VALUES (?, ?, ?, ?)",
+            [
+                (account.name, account.created_ns, account.pin_hash, account.pin_locked)
+                for account in users.accounts.values()
+                if account.pin_hash is not None
             ],
         )
         connection.execute("COMMIT")

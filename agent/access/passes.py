@@ -1,4 +1,4 @@
-"""Throw-away credentials that may listen and do nothing else, for `portero listen` on the door itself."""
+"""Throw-away credentials with next to no rights, for `portero listen` and `talk` on the door itself."""
 
 from __future__ import annotations
 
@@ -6,15 +6,27 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
+from typing import NamedTuple
 
 import trio
 
-from agent.model.principals import Grant, Principal
+from agent.model.actions import CALL_TARGET, TALK_TARGET
+from agent.model.principals import Grant, Principal, Role
 from agent.runtime import Authenticator
 
 LIFETIME_S = 3600.0
 MOST = 32
 PREFIX = "listen-"
+
+
+class _Pass(NamedTuple):
+    secret: str
+    until: float
+    role: Role
+    grant: Grant
+
+    def __repr__(self) -> str:
+        return f"_Pass(role={self.role!r})"
 
 
 class Passes:
@@ -25,13 +37,23 @@ class Passes:
 
     def __init__(self, store: Authenticator) -> None:
         self._store = store
-        self._passes: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._passes: OrderedDict[str, _Pass] = OrderedDict()
 
     def issue(self) -> tuple[str, str]:
-        """A new (account, secret), good for an hour."""
+        """A new (account, secret), good for an hour, of somebody who may be told of events and do nothing."""
+        return self._issue("guest", ())
+
+    def issue_voice(self, *, talk: bool) -> tuple[str, str]:
+        """A new (account, secret), good for an hour, of somebody who may hear the visitor.
+
+        talk: and may answer, speak and hang up; nothing else in any case.
+        """
+        return self._issue("resident", (TALK_TARGET, CALL_TARGET) if talk else ())
+
+    def _issue(self, role: Role, endpoints: tuple[str, ...]) -> tuple[str, str]:
         account = PREFIX + secrets.token_hex(4)
         secret = secrets.token_urlsafe(24)
-        self._passes[account] = (secret, time.monotonic() + LIFETIME_S)
+        self._passes[account] = _Pass(secret, time.monotonic() + LIFETIME_S, role, Grant(endpoints=endpoints))
         while len(self._passes) > MOST:
             self._passes.popitem(last=False)
         return account, secret
@@ -40,22 +62,30 @@ class Passes:
         """See runtime.Authenticator."""
         await trio.lowlevel.checkpoint()
         known = self._passes.get(account)
-        if known is not None and time.monotonic() < known[1]:
-            if hmac.compare_digest(known[0].encode(), secret.encode("utf-8", "surrogatepass")):
+        if known is not None and time.monotonic() < known.until:
+            if hmac.compare_digest(known.secret.encode(), secret.encode("utf-8", "surrogatepass")):
                 return Principal(
                     name=account,
-                    role="guest",
+                    role=known.role,
                     via=via,
                     peer=peer,
                     proven_locally=True,
-                    grant=Grant(endpoints=()),
+                    grant=known.grant,
                 )
             return None
         return await self._store.authenticate(account=account, secret=secret, via=via, peer=peer)
 
+    async def authenticate_pin(self, *, account: str, pin: str, via: str, peer: str) -> Principal | None:
+        """See runtime.Authenticator; a pass has no PIN."""
+        return await self._store.authenticate_pin(account=account, pin=pin, via=via, peer=peer)
+
     def admits(self, account: str) -> bool:
         """See runtime.Authenticator."""
         known = self._passes.get(account)
-        if known is not None and time.monotonic() < known[1]:
+        if known is not None and time.monotonic() < known.until:
             return True
         return self._store.admits(account)
+
+    def principal(self, account: str, *, via: str, peer: str) -> Principal | None:
+        """See runtime.Authenticator; nobody vouches for a pass."""
+        return self._store.principal(account, via=via, peer=peer)

@@ -16,7 +16,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agent.access import file
-from agent.access.passwords import check_password, generate_password, hash_password
+from agent.access.passwords import (
+    MIN_LETTERS,
+    check_password,
+    generate_password,
+    hash_password,
+    verify_password,
+)
+from agent.access.pins import check_pin, is_pin
 from agent.access.users import AccessError, Account, ApiKey, StoredKey, User, Users
 from agent.model.principals import Role
 
@@ -102,13 +109,42 @@ class AccessStore:
         await self._change(lambda users: users.without_account(name))
 
     async def set_password(self, name: str, password: str | None = None) -> str | None:
-        """Give a user a new password; the one made when none is given. Raises: AccessError."""
-        self._users.account(name)
+        """Give a user a new password; the one made when none is given.
+
+        Raises: AccessError, also for the user's PIN: neither of them may be good for the other.
+        """
+        account = self._users.account(name)
         generated, password_hash = await self._new_password(password)
+        if password is not None and is_pin(password) and await self._is_secret(account.pin_hash, password):
+            raise AccessError("the password cannot be the PIN")
         await self._change(
             lambda users: users.changed(replace(users.account(name), password_hash=password_hash))
         )
         return generated
+
+    async def set_pin(self, name: str, pin: str | None) -> None:
+        """Give a user a new PIN, which is not locked; None takes it away. Raises: AccessError."""
+        account = self._users.account(name)
+        pin_hash = None
+        if pin is not None:
+            check_pin(pin)
+            if len(pin) >= MIN_LETTERS and await self._is_secret(account.password_hash, pin):
+                raise AccessError("the PIN cannot be the password")
+            pin_hash = await trio.to_thread.run_sync(hash_password, pin, limiter=self._thread)
+        await self._change(
+            lambda users: users.changed(replace(users.account(name), pin_hash=pin_hash, pin_locked=False))
+        )
+
+    async def lock_pin(self, name: str, pin_hash: str) -> None:
+        """Make the PIN of that hash, if it is still the user's, worthless. Raises: AccessError."""
+
+        def lock(users: Users) -> Users:
+            account = users.accounts.get(name)
+            if account is None or account.pin_hash != pin_hash:
+                return users
+            return users.changed(replace(account, pin_locked=True))
+
+        await self._change(lock)
 
     async def set_enabled(self, name: str, enabled: bool) -> None:
         """Let a user in again, or keep it out. Raises: AccessError, also for the last admin."""
@@ -150,13 +186,15 @@ class AccessStore:
         return self.find(key.user)
 
     async def replace_hash(self, name: str, old: str, new: str) -> None:
-        """Exchange the hash of an unchanged password. Raises: AccessError."""
+        """Exchange the hash of an unchanged password or PIN. Raises: AccessError."""
 
         def exchange(users: Users) -> Users:
             account = users.account(name)
-            return (
-                users.changed(replace(account, password_hash=new)) if account.password_hash == old else users
-            )
+            if account.password_hash == old:
+                return users.changed(replace(account, password_hash=new))
+            if account.pin_hash == old:
+                return users.changed(replace(account, pin_hash=new))
+            return users
 
         await self._change(exchange)
 
@@ -194,6 +232,11 @@ class AccessStore:
         check_password(secret)
         hashed = await trio.to_thread.run_sync(hash_password, secret, limiter=self._thread)
         return generated, hashed
+
+    async def _is_secret(self, secret_hash: str | None, secret: str) -> bool:
+        if secret_hash is None:
+            return False
+        return await trio.to_thread.run_sync(verify_password, secret_hash, secret, limiter=self._thread)
 
     async def _change(self, change: Callable[[Users], Users]) -> Users:
         """Write the changed users, then make them count; the users as they are now.

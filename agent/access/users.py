@@ -23,7 +23,10 @@ class AccessError(AgentError):
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """A user, as may be shown; `keys` counts those that are not revoked. Times in UTC nanoseconds."""
+    """A user, as may be shown; `keys` counts those that are not revoked. Times in UTC nanoseconds.
+
+    pin: there is one. pin_locked: too many wrong ones came in, it is good for nothing until it is set anew.
+    """
 
     name: str
     role: Role
@@ -33,6 +36,8 @@ class User(Struct, frozen=True, kw_only=True):
     valid_until_ns: int | None
     endpoints: tuple[str, ...] | None
     keys: int
+    pin: bool = False
+    pin_locked: bool = False
 
 
 class ApiKey(Struct, frozen=True, kw_only=True):
@@ -47,7 +52,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """A user with the hash of the password; endpoints: None means all. Its repr tells no hash."""
+    """A user with the hashes of password and PIN; endpoints: None means all. Its repr tells no hash."""
 
     name: str
     role: Role
@@ -57,6 +62,8 @@ class Account(Struct, frozen=True, kw_only=True):
     valid_until_ns: int | None = None
     endpoints: tuple[str, ...] | None = None
     enabled: bool = True
+    pin_hash: str | None = None
+    pin_locked: bool = False
 
     def __repr__(self) -> str:
         return f"Account(name={self.name!r}, role={self.role!r}, enabled={self.enabled})"
@@ -158,6 +165,8 @@ class Users(Struct, frozen=True, kw_only=True):
                 valid_until_ns=account.valid_until_ns,
                 endpoints=account.endpoints,
                 keys=sum(not key.revoked for key in self._keys_of(account.name)),
+                pin=account.pin_hash is not None,
+                pin_locked=account.pin_locked,
             )
             for account in sorted(self.accounts.values(), key=lambda account: account.name.casefold())
         ]

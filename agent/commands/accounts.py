@@ -95,6 +95,9 @@ async def _carry_out(store: AccessStore, command: str, arguments: dict[str, Any]
             return {}
         case "user_password":
             return {"password": await store.set_password(arguments["name"], arguments.get("password"))}
+        case "user_pin":
+            await store.set_pin(arguments["name"], None if arguments.get("remove") else arguments["pin"])
+            return {}
         case "user_enable":
             await store.set_enabled(arguments["name"], arguments["enabled"])
             return {}

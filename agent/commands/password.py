@@ -22,16 +22,18 @@ def password_stdin_option(function: F) -> F:
     )(function)
 
 
-def read_password(prompt: str, from_stdin: bool, *, todo: str, confirm: bool = False) -> str:
-    """A password that is not empty. Raises: Failure when there is none and nobody to ask."""
+def read_password(
+    prompt: str, from_stdin: bool, *, todo: str, confirm: bool = False, what: str = "password"
+) -> str:
+    """A password (or `what` it is) that is not empty. Raises: Failure: there is none, and nobody to ask."""
     if from_stdin:
         password = sys.stdin.readline(MOST_CHARS + 2).removesuffix("\n").removesuffix("\r")
     elif sys.stdin.isatty():
         password = str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
     else:
-        raise Failure("there is no password, and nobody to ask for one", todo=todo)
+        raise Failure(f"there is no {what}, and nobody to ask for one", todo=todo)
     if not password:
-        raise Failure("the password is empty", todo=todo)
+        raise Failure(f"the {what} is empty", todo=todo)
     if len(password) > MOST_CHARS:
-        raise Failure(f"the password is longer than {MOST_CHARS} characters")
+        raise Failure(f"the {what} is longer than {MOST_CHARS} characters")
     return password

@@ -8,7 +8,7 @@ import click
 
 from agent.commands.accounts import ask
 from agent.commands.moment import Moment
-from agent.commands.output import json_option, local_time, print_json, print_line, print_table
+from agent.commands.output import json_option, local_time, print_json, print_line, print_table, printable
 from agent.commands.password import password_stdin_option, read_password
 from agent.commands.state import state_option
 
@@ -67,7 +67,7 @@ def add(
         valid_until_ns=valid_until_ns,
         endpoints=endpoints or None,
     )
-    _print_password(answer, f"{name}: added as {role}", as_json)
+    _print_secret("password", answer, f"{name}: added as {role}", as_json)
 
 
 @user.command()
@@ -97,10 +97,11 @@ def list_(as_json: bool) -> None:
             _when(row.get("valid_until_ns")),
             "all" if row.get("endpoints") is None else ", ".join(row["endpoints"]) or "none",
             _count(row.get("keys", 0)),
+            _pin(row),
         )
         for row in users
     ]
-    print_table(("NAME", "ROLE", "ENABLED", "FROM", "UNTIL", "ENDPOINTS", "KEYS"), rows)
+    print_table(("NAME", "ROLE", "ENABLED", "FROM", "UNTIL", "ENDPOINTS", "KEYS", "PIN"), rows)
     if not rows:
         print_line("no users yet; `portero user add NAME --role resident` adds one")
 
@@ -116,7 +117,36 @@ def password(name: str, password_stdin: bool, as_json: bool) -> None:
     Without --password-stdin a good one is made and shown once.
     """
     answer = ask("user_password", name=name, password=_given(password_stdin))
-    _print_password(answer, f"{name}: password set", as_json)
+    _print_secret("password", answer, f"{name}: password set", as_json)
+
+
+@user.command()
+@click.argument("name")
+@click.option("--pin-stdin", is_flag=True, help="Read the PIN from the first line of standard input.")
+@click.option("--generate", is_flag=True, help="Make one and show it once.")
+@click.option("--remove", is_flag=True, help="Take the PIN away.")
+@json_option
+@state_option
+def pin(name: str, pin_stdin: bool, generate: bool, remove: bool, as_json: bool) -> None:
+    """Set a user's PIN, which is asked for twice.
+
+    A PIN has 4 to 12 digits. It opens the door from an intercom where another system knows who speaks, and
+    logs nobody in anywhere else. Ten wrong ones within a day lock it; setting it anew unlocks it.
+    """
+    if pin_stdin + generate + remove > 1:
+        raise click.UsageError("only one of --pin-stdin, --generate and --remove.")
+    if remove:
+        _print_done(ask("user_pin", name=name, remove=True), f"{name}: PIN removed", as_json)
+        return
+    if generate:
+        from agent.access.pins import generate_pin
+
+        chosen = generate_pin()
+    else:
+        todo = "Pipe it in with --pin-stdin, or let one be made with --generate."
+        chosen = read_password(f"PIN of {printable(name)}", pin_stdin, todo=todo, confirm=True, what="PIN")
+    ask("user_pin", name=name, pin=chosen)
+    _print_secret("pin", {"pin": chosen if generate else None}, f"{name}: PIN set", as_json)
 
 
 @user.command()
@@ -141,13 +171,14 @@ def _given(password_stdin: bool) -> str | None:
     return read_password("", True, todo="Give it on the first line.") if password_stdin else None
 
 
-def _print_password(answer: dict[str, Any], done: str, as_json: bool) -> None:
+def _print_secret(kind: str, answer: dict[str, Any], done: str, as_json: bool) -> None:
+    """The answer, and the secret in it if the door made one."""
     if as_json:
         print_json(answer)
         return
     print_line(done)
-    if answer.get("password"):
-        print_line(f"password {answer['password']} (shown this once)")
+    if answer.get(kind):
+        print_line(f"{kind} {answer[kind]} (shown this once)")
 
 
 def _print_done(answer: dict[str, Any], done: str, as_json: bool) -> None:
@@ -155,6 +186,12 @@ def _print_done(answer: dict[str, Any], done: str, as_json: bool) -> None:
         print_json(answer)
     else:
         print_line(done)
+
+
+def _pin(row: dict[str, Any]) -> str:
+    if not row.get("pin"):
+        return "-"
+    return "LOCKED" if row.get("pin_locked") else "yes"
 
 
 def _when(at_ns: int | None) -> str:

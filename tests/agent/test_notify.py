@@ -39,9 +39,9 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class Table:
-    def __init__(self, folder: Path, *quiet: str) -> None:
+    def __init__(self, folder: Path, *quiet: str, **quiet_for: tuple[str, ...]) -> None:
         self.path = folder / "notify.json"
-        self.config = NotifyConfig(quiet=quiet)
+        self.config = NotifyConfig(quiet=quiet, quiet_for=quiet_for)
         self.now_ns = NOON_NS
         self.log = Recorded()
         self.notify = self.read()
@@ -127,9 +127,27 @@ def test_all_of_the_day_may_be_quiet(tmp_path: Path) -> None:
     assert Table(tmp_path, "00:00-00:00").silent() == {"bell", "motion"}
 
 
+def test_a_bell_may_have_quiet_hours_of_its_own(tmp_path: Path) -> None:
+    table = Table(
+        tmp_path,
+        "22:00-07:00",
+        bell=("13:00-14:00", "15:00-16:00"),
+        smoke=("00:00-00:00",),
+        gas=("00:00-00:00",),
+    )
+    for hour, silent in ((12, set()), (13, {"bell"}), (14, set()), (15, {"bell"}), (23, {"bell", "motion"})):
+        table.now_ns = NOON_NS + (hour - 12) * HOUR_NS
+        assert table.silent() == silent
+    assert table.notify.suppressed("attic"), "the general ones hold for what is not known"
+    table.set("force", "bell")
+    assert table.silent() == {"motion"}
+
+
 def test_bad_hours_are_a_mistake_of_the_configuration() -> None:
     with pytest.raises(msgspec.ValidationError, match="HH:MM-HH:MM"):
         msgspec.convert({"quiet": ["22-7"]}, NotifyConfig)
+    with pytest.raises(msgspec.ValidationError, match="HH:MM-HH:MM"):
+        msgspec.convert({"quiet_for": {"bell": ["13:00-14:00", "22-7"]}}, NotifyConfig)
 
 
 def test_the_table_survives_a_restart(table: Table) -> None:

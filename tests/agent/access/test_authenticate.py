@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
+from harness.frontdesk import NOW, PASSWORD, FrontDesk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -20,66 +21,13 @@ from agent.access.config import AccessConfig
 from agent.access.passwords import MAX_WAITING
 from agent.access.store import AccessStore
 from agent.model.errors import TryLater
-from agent.model.events import AccessDenied
 from agent.model.principals import Grant, Principal
 from agent.runtime import Authenticator
 
-NOW = 1_800_000_000_000_000_000
-PASSWORD = "correct horse"
 ANNA = Principal(name="anna", role="resident", via="web", peer="192.0.2.1:5", proven_locally=True)
 
 
-class House:
-    """A store with some users, its authenticator, and what that reported."""
-
-    def __init__(self, store: AccessStore) -> None:
-        self.store = store
-        self.denied: list[AccessDenied] = []
-        self.now_ns = NOW
-        self.access = Access(
-            store,
-            report=self.denied.append,
-            config=AccessConfig(free_attempts=3),
-            clock_ns=lambda: self.now_ns,
-        )
-
-    async def ask(
-        self, account: str = "anna", secret: str = PASSWORD, peer: str = "192.0.2.1:5"
-    ) -> Principal | None:
-        return await self.access.authenticate(account=account, secret=secret, via="web", peer=peer)
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> House:
-    store = AccessStore.open(tmp_path / "access.db").store
-    await store.add_user("boss", role="admin", password=PASSWORD)
-    await store.add_user("anna", role="resident", password=PASSWORD)
-    await store.add_user(
-        "guest",
-        role="guest",
-        password=PASSWORD,
-        valid_from_ns=NOW,
-        valid_until_ns=NOW + 10,
-        endpoints=("door",),
-    )
-    return House(store)
-
-
-@pytest.fixture
-def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """Every hash that is compared, None for the dummy."""
-    compared: list[str | None] = []
-    verify = passwords.verify_password
-
-    def counted(password_hash: str | None, secret: str) -> bool:
-        compared.append(password_hash)
-        return verify(password_hash, secret)
-
-    monkeypatch.setattr(passwords, "verify_password", counted)
-    return compared
-
-
-async def test_it_is_an_authenticator(house: House) -> None:
+async def test_it_is_an_authenticator(house: FrontDesk) -> None:
     authenticator: Authenticator = house.access
     assert (
         await authenticator.authenticate(account="anna", secret=PASSWORD, via="web", peer="192.0.2.1:5")
@@ -103,14 +51,14 @@ async def test_it_is_an_authenticator(house: House) -> None:
         ("x" * 5000, PASSWORD),
     ],
 )
-async def test_everything_else_is_refused(house: House, account: str, secret: str) -> None:
+async def test_everything_else_is_refused(house: FrontDesk, account: str, secret: str) -> None:
     assert await house.ask(account, secret) is None
     [event] = house.denied
     assert (event.worker, event.peer, event.reason) == ("web", "192.0.2.1:5", "wrong account or password")
     assert len(event.account) <= 64
 
 
-async def test_a_guest_brings_its_limits(house: House) -> None:
+async def test_a_guest_brings_its_limits(house: FrontDesk) -> None:
     principal = await house.ask("guest")
     assert principal is not None
     assert principal.grant == Grant(endpoints=("door",), not_before_ns=NOW, not_after_ns=NOW + 10)
@@ -120,7 +68,9 @@ async def test_a_guest_brings_its_limits(house: House) -> None:
         assert house.denied[-1].reason == reason
 
 
-async def test_a_disabled_user_is_refused_after_the_same_work(house: House, hashes: list[str | None]) -> None:
+async def test_a_disabled_user_is_refused_after_the_same_work(
+    house: FrontDesk, hashes: list[str | None]
+) -> None:
     await house.store.set_enabled("anna", False)
     assert await house.ask() is None
     assert len(hashes) == 1
@@ -129,7 +79,7 @@ async def test_a_disabled_user_is_refused_after_the_same_work(house: House, hash
     assert await house.ask() == ANNA
 
 
-async def test_an_api_key_needs_no_password_work(house: House, hashes: list[str | None]) -> None:
+async def test_an_api_key_needs_no_password_work(house: FrontDesk, hashes: list[str | None]) -> None:
     key = await house.store.add_api_key("anna", "bridge")
     assert await house.ask("anna", key) == ANNA
     assert await house.ask("", key) == ANNA
@@ -141,7 +91,7 @@ async def test_an_api_key_needs_no_password_work(house: House, hashes: list[str 
     assert await house.ask("anna", key) is None
 
 
-async def test_an_attack_does_not_stop_a_good_key(house: House) -> None:
+async def test_an_attack_does_not_stop_a_good_key(house: FrontDesk) -> None:
     key = await house.store.add_api_key("anna", "bridge")
     for number in range(100):
         await house.ask("anna", f"pk_guess{number}_x")
@@ -149,7 +99,9 @@ async def test_an_attack_does_not_stop_a_good_key(house: House) -> None:
     assert await house.ask("anna", key) == ANNA
 
 
-async def test_wrong_keys_of_a_stranger_keep_no_family_out(house: House, autojump_clock: MockClock) -> None:
+async def test_wrong_keys_of_a_stranger_keep_no_family_out(
+    house: FrontDesk, autojump_clock: MockClock
+) -> None:
     """They cost nothing and never wait, so they must make nobody wait: after a restart nobody is known."""
     for number in range(200):
         await house.ask("anna", f"pk_guess{number}_x", peer="2001:db8::bad")
@@ -158,7 +110,7 @@ async def test_wrong_keys_of_a_stranger_keep_no_family_out(house: House, autojum
 
 
 async def test_a_password_that_was_right_is_not_worked_on_again(
-    house: House, hashes: list[str | None]
+    house: FrontDesk, hashes: list[str | None]
 ) -> None:
     for number in range(10):
         assert await house.ask(peer=f"192.0.2.{number}") is not None
@@ -167,7 +119,7 @@ async def test_a_password_that_was_right_is_not_worked_on_again(
     assert len(hashes) == 2
 
 
-async def test_ten_phones_at_once_cost_one_hash(house: House, hashes: list[str | None]) -> None:
+async def test_ten_phones_at_once_cost_one_hash(house: FrontDesk, hashes: list[str | None]) -> None:
     found: list[Principal | None] = []
 
     async def phone(number: int) -> None:
@@ -180,7 +132,7 @@ async def test_ten_phones_at_once_cost_one_hash(house: House, hashes: list[str |
     assert None not in found
 
 
-async def test_who_shares_a_check_does_not_end_with_it(house: House, hashes: list[str | None]) -> None:
+async def test_who_shares_a_check_does_not_end_with_it(house: FrontDesk, hashes: list[str | None]) -> None:
     """The first asker hangs up; the one who waited for the same answer still gets it."""
     found: list[Principal | None] = []
     gone = trio.CancelScope()
@@ -201,7 +153,7 @@ async def test_who_shares_a_check_does_not_end_with_it(house: House, hashes: lis
     assert found == [ANNA]
 
 
-async def test_a_changed_password_is_forgotten_at_once(house: House) -> None:
+async def test_a_changed_password_is_forgotten_at_once(house: FrontDesk) -> None:
     assert await house.ask() == ANNA
     await house.store.set_password("anna", "another one")
     assert await house.ask() is None
@@ -211,7 +163,7 @@ async def test_a_changed_password_is_forgotten_at_once(house: House) -> None:
 
 
 async def test_a_password_changed_while_it_is_checked_is_the_old_one(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: FrontDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verify = passwords.verify_password
 
@@ -225,7 +177,7 @@ async def test_a_password_changed_while_it_is_checked_is_the_old_one(
 
 
 async def test_few_proofs_are_kept_and_none_can_be_read(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: FrontDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_PROOFS", 2)
     for name in ("anna", "boss", "guest"):
@@ -234,7 +186,9 @@ async def test_few_proofs_are_kept_and_none_can_be_read(
     assert PASSWORD.encode() not in b"".join(house.access._proofs)
 
 
-async def test_a_hash_of_other_parameters_is_renewed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hash_of_other_parameters_is_renewed(
+    house: FrontDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from argon2 import PasswordHasher
 
     weak = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
@@ -248,7 +202,7 @@ async def test_a_hash_of_other_parameters_is_renewed(house: House, monkeypatch: 
     assert await house.ask() == ANNA
 
 
-async def test_after_some_mistakes_one_waits_without_work(house: House, hashes: list[str | None]) -> None:
+async def test_after_some_mistakes_one_waits_without_work(house: FrontDesk, hashes: list[str | None]) -> None:
     for _ in range(4):
         await house.ask(secret="wrong horse")
     assert len(hashes) == 4
@@ -258,13 +212,15 @@ async def test_after_some_mistakes_one_waits_without_work(house: House, hashes: 
 
 
 @pytest.mark.parametrize("account", ["anna", "nobody"])
-async def test_waiting_does_not_tell_who_exists(house: House, account: str, hashes: list[str | None]) -> None:
+async def test_waiting_does_not_tell_who_exists(
+    house: FrontDesk, account: str, hashes: list[str | None]
+) -> None:
     for _ in range(20):
         assert await house.ask(account, "wrong horse") is None
     assert len(hashes) == 4
 
 
-async def test_the_wait_ends(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_wait_ends(house: FrontDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("trio.current_time", lambda: now[0])
     for _ in range(4):
@@ -274,7 +230,7 @@ async def test_the_wait_ends(house: House, monkeypatch: pytest.MonkeyPatch) -> N
     assert await house.ask() == ANNA
 
 
-async def test_known_phones_get_in_while_strangers_flood(house: House) -> None:
+async def test_known_phones_get_in_while_strangers_flood(house: FrontDesk) -> None:
     phones = [f"192.0.2.{number}" for number in range(5)]
     for phone in phones:
         assert await house.ask(peer=phone) is not None
@@ -320,7 +276,7 @@ def test_who_has_been_in_gets_in_again(
         store = AccessStore.open(tmp_path_factory.mktemp("access") / "access.db").store
         await store.add_user("anna", role="resident", password=PASSWORD)
         await store.add_user("boss", role="admin", password=PASSWORD)
-        house = House(store)
+        house = FrontDesk(store)
         assert await house.ask(peer="192.0.2.1") is not None
         for peer, account, secret, times in steps:
             if (peer, account) == ("192.0.2.1", "anna"):
@@ -352,7 +308,7 @@ def test_unknown_disabled_and_wrong_take_the_same_time(tmp_path: Path) -> None:
     assert max(medians.values()) < 1.6 * min(medians.values()), medians
 
 
-async def test_refusals_are_summed_up(house: House, autojump_clock: MockClock) -> None:
+async def test_refusals_are_summed_up(house: FrontDesk, autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(house.access.run)
         for _ in range(25):
@@ -367,7 +323,7 @@ async def test_refusals_are_summed_up(house: House, autojump_clock: MockClock) -
         nursery.cancel_scope.cancel()
 
 
-async def test_what_is_summed_up_is_told_at_the_end(house: House) -> None:
+async def test_what_is_summed_up_is_told_at_the_end(house: FrontDesk) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(house.access.run)
         for _ in range(5):
@@ -376,7 +332,7 @@ async def test_what_is_summed_up_is_told_at_the_end(house: House) -> None:
     assert [event.count for event in house.denied] == [1, 4]
 
 
-async def test_secrets_are_never_told(house: House) -> None:
+async def test_secrets_are_never_told(house: FrontDesk) -> None:
     key = await house.store.add_api_key("anna", "bridge")
     for secret in ("hunter2 hunter2", key + "x"):
         await house.ask("anna", secret)
@@ -384,7 +340,7 @@ async def test_secrets_are_never_told(house: House) -> None:
         assert secret not in told
 
 
-async def test_who_is_admitted_without_being_asked_for_a_secret(house: House) -> None:
+async def test_who_is_admitted_without_being_asked_for_a_secret(house: FrontDesk) -> None:
     assert house.access.admits("anna")
     assert house.access.admits("guest")
     assert not house.access.admits("nobody")
@@ -394,7 +350,7 @@ async def test_who_is_admitted_without_being_asked_for_a_secret(house: House) ->
     assert not house.access.admits("anna")
 
 
-async def test_the_mistakes_of_others_are_no_wrong_password(house: House) -> None:
+async def test_the_mistakes_of_others_are_no_wrong_password(house: FrontDesk) -> None:
     for number in range(3 * 8 + 1):
         assert await house.ask(secret="guess", peer=f"10.0.{number}.1") is None
     with pytest.raises(TryLater) as later:
@@ -402,7 +358,7 @@ async def test_the_mistakes_of_others_are_no_wrong_password(house: House) -> Non
     assert later.value.retry_after_s == pytest.approx(1, abs=0.2)
 
 
-async def test_own_mistakes_are(house: House) -> None:
+async def test_own_mistakes_are(house: FrontDesk) -> None:
     for _ in range(4):
         assert await house.ask(secret="guess") is None
     assert await house.ask() is None  # right, but it has to wait for its own sake

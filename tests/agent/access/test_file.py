@@ -17,14 +17,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from agent.access import file
-from agent.access.file import find, good_path, read, write
+from agent.access.file import SCHEMA_VERSION, find, good_path, read, write
 from agent.access.users import Account, StoredKey, Users
 
 USERS = Users(
     accounts={
-        "boss": Account(name="boss", role="admin", password_hash="h1", created_ns=1),
+        "boss": Account(name="boss", role="admin", password_hash="h1", created_ns=1, pin_hash="p1"),
         "Guest.1": Account(
             name="Guest.1",
             role="guest",
@@ -34,6 +35,8 @@ USERS = Users(
             valid_until_ns=4,
             endpoints=("door", "gate"),
             enabled=False,
+            pin_hash="p2",
+            pin_locked=True,
         ),
     },
     keys={
@@ -198,6 +201,122 @@ def test_an_unwritable_folder_fails_and_changes_nothing(path: Path) -> None:
     with pytest.raises(file.FILE_ERRORS):
         write(path, USERS)
     assert find(path).users == Users()
+
+
+VERSION_1 = """
+CREATE TABLE IF NOT EXISTS users (
+    name TEXT PRIMARY KEY COLLATE NOCASE, role TEXT NOT NULL, password_hash TEXT NOT NULL,
+    created_ns INTEGER NOT NULL, valid_from_ns INTEGER, valid_until_ns INTEGER, endpoints TEXT,
+    enabled INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS api_keys (
+    id TEXT PRIMARY KEY, user TEXT NOT NULL, name TEXT NOT NULL, digest BLOB NOT NULL,
+    created_ns INTEGER NOT NULL, last_used_ns INTEGER, revoked INTEGER NOT NULL
+);
+DELETE FROM users;
+DELETE FROM api_keys;
+INSERT INTO users VALUES ('boss', 'admin', 'h1', 1, NULL, NULL, NULL, 1);
+INSERT INTO users VALUES ('Guest.1', 'guest', 'h2', {created_ns}, 3, 4, '["door","gate"]', 0);
+INSERT INTO api_keys VALUES ('k1', 'boss', 'bridge', x'{digest}', 5, NULL, 0);
+PRAGMA user_version = 1;
+"""
+
+
+def written_by_version_1(path: Path, *, created_ns: int = 2) -> None:
+    """What the program of version 1 wrote; `Guest.1` was made at `created_ns`."""
+    path.parent.mkdir(exist_ok=True)
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1.format(created_ns=created_ns, digest=(b"d" * 32).hex()))
+    connection.close()
+
+
+def without_pins(users: Users) -> dict[str, Account]:
+    return {
+        name: structs.replace(account, pin_hash=None, pin_locked=False)
+        for name, account in users.accounts.items()
+    }
+
+
+def version_of(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def test_a_file_of_version_1_is_read_and_becomes_version_2(path: Path) -> None:
+    written_by_version_1(path)
+    found = find(path)
+    assert found.problem is None
+    assert found.users.accounts == without_pins(USERS)
+    assert list(found.users.keys) == ["k1"]
+    assert version_of(path) == 1, "reading changes nothing"
+    assert write(path, USERS) is None
+    assert find(path).users == read(good_path(path)) == USERS
+    assert version_of(path) == version_of(good_path(path)) == SCHEMA_VERSION == 2
+    assert not (path.parent / "access.db.bad").exists()
+
+
+def test_version_1_goes_on_with_the_file_and_gives_the_pins_back(path: Path) -> None:
+    write(path, USERS)
+    written_by_version_1(path)
+    assert find(path).users.accounts == USERS.accounts
+    write(path, USERS)
+    assert version_of(path) == 2
+
+
+def test_a_pin_is_not_for_who_bears_the_name_later(path: Path) -> None:
+    write(path, USERS)
+    written_by_version_1(path, created_ns=99)  # removed and added again by a program that knows no PINs
+    accounts = find(path).users.accounts
+    assert (accounts["boss"].pin_hash, accounts["Guest.1"].pin_hash) == ("p1", None)
+
+
+def test_a_newer_file_is_gone_on_with(path: Path) -> None:
+    write(path, USERS)
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "ALTER TABLE users ADD COLUMN language TEXT; ALTER TABLE pins ADD COLUMN hint TEXT DEFAULT 'x';"
+        "CREATE TABLE cards (id TEXT); INSERT INTO cards VALUES ('c1'); PRAGMA user_version = 3;"
+    )
+    connection.close()
+    found = find(path)
+    assert (found.users, found.problem) == (USERS, None)
+    write(path, FEWER)
+    assert find(path).users == FEWER
+    assert version_of(path) == 3
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT id FROM cards").fetchall() == [("c1",)]
+    connection.close()
+    assert not (path.parent / "access.db.bad").exists()
+
+
+def test_lost_pins_are_taken_from_the_copy_and_cost_no_user(path: Path) -> None:
+    write(path, USERS)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE pins")
+    connection.close()
+    good = good_path(path).read_bytes()
+    good_path(path).unlink()
+    damaged = path.read_bytes()
+    found = find(path)
+    assert found.users.accounts == without_pins(USERS)
+    assert found.problem is not None
+    assert "2 users are left" in found.problem
+    path.write_bytes(damaged)
+    good_path(path).write_bytes(good)
+    assert find(path).users == USERS
+
+
+def test_a_pin_that_makes_no_sense_is_none(path: Path) -> None:
+    write(path, USERS)
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE pins SET pin_hash = x'00ff' WHERE user = 'boss'")
+    connection.close()
+    accounts = find(path).users.accounts
+    assert (accounts["boss"].pin_hash, accounts["Guest.1"].pin_hash) == (None, "p2")
 
 
 @pytest.fixture

@@ -6,7 +6,17 @@ import pytest
 from harness.context import DictAuthenticator
 
 from agent.access.passes import LIFETIME_S, MOST, PREFIX, Passes
-from agent.model.actions import AnswerCall, EndCall, Lock, Ring, SetNotify, SoundSiren, SwitchLight, Unlock
+from agent.model.actions import (
+    AnswerCall,
+    EndCall,
+    Lock,
+    Ring,
+    SetNotify,
+    SoundSiren,
+    StartTalk,
+    SwitchLight,
+    Unlock,
+)
 from agent.model.principals import Principal, authorise
 
 
@@ -43,6 +53,24 @@ async def test_a_pass_may_listen_and_do_nothing_else(desk: Desk) -> None:
         assert authorise(principal, action, 0) is not None
 
 
+@pytest.mark.parametrize("talk", [False, True])
+async def test_a_pass_for_voices_may_hear_and_perhaps_speak(desk: Desk, talk: bool) -> None:
+    account, secret = desk.passes.issue_voice(talk=talk)
+    principal = await desk.log_in(account, secret)
+    assert principal is not None
+    assert (principal.role, principal.proven_locally) == ("resident", True)
+    for granted in (StartTalk(), AnswerCall(), EndCall()):
+        assert (authorise(principal, granted, 0) is None) is talk
+    for action in (
+        Unlock(endpoint="strike"),
+        SoundSiren(endpoint="siren"),
+        SwitchLight(endpoint="lamp", on=True),
+        Ring(endpoint="bell"),
+        SetNotify(mode="mute"),
+    ):
+        assert authorise(principal, action, 0) is not None
+
+
 @pytest.mark.parametrize("wrong", ["", "x", "\ud800", "ü", "\0"])
 async def test_a_wrong_secret_is_refused_and_not_passed_on(desk: Desk, wrong: str) -> None:
     account, secret = desk.passes.issue()
@@ -58,6 +86,23 @@ async def test_everybody_else_is_asked_of_the_store(desk: Desk) -> None:
     assert await desk.log_in("ana", "wrong") is None
     assert await desk.log_in(PREFIX + "00000000", "secret") is None
     assert [account for account, _ in desk.store.calls] == ["ana", "ana", PREFIX + "00000000"]
+
+
+async def test_a_pass_has_no_pin_and_nobody_vouches_for_it(desk: Desk) -> None:
+    desk.store.pins["ana"] = "739152"
+    account, secret = desk.passes.issue()
+
+    async def dial(account: str, pin: str) -> Principal | None:
+        return await desk.passes.authenticate_pin(account=account, pin=pin, via="zello", peer="zello:ana")
+
+    assert await dial(account, secret) is None
+    assert desk.passes.principal(account, via="zello", peer="zello:ana") is None
+    ana = await dial("ana", "739152")
+    assert ana is not None
+    assert ana.proven_locally
+    vouched = desk.passes.principal("ana", via="zello", peer="zello:ana")
+    assert vouched is not None
+    assert (vouched.name, vouched.proven_locally) == ("ana", False)
 
 
 async def test_a_pass_is_admitted_for_its_hour(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

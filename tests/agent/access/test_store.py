@@ -16,6 +16,7 @@ from agent.access.users import AccessError
 
 NOW = 20_000 * DAY_NS + 5
 PASSWORD = "correct horse"
+PIN = "739152"
 
 
 @pytest.fixture
@@ -64,6 +65,53 @@ async def test_a_user_lives(path: Path) -> None:
     await store.set_enabled("anna", True)
     await store.remove_user("anna")
     assert [user.name for user in opened(path).list_users()] == ["admin"]
+
+
+async def test_a_pin_lives(path: Path) -> None:
+    store = opened(path)
+    await store.add_user("anna", role="admin", password="48151623")
+    assert [(user.pin, user.pin_locked) for user in store.list_users()] == [(False, False)]
+    await store.set_pin("anna", PIN)
+    account = opened(path).find("anna")
+    assert account is not None
+    assert account.pin_hash is not None
+    assert account.pin_hash.startswith("$argon2id$")
+    assert verify_password(account.pin_hash, PIN)
+    assert verify_password(account.password_hash, "48151623")
+    assert PIN.encode() not in path.read_bytes()
+    assert account.pin_hash not in repr(account)
+    await store.lock_pin("anna", "a hash that it had before")
+    assert [(user.pin, user.pin_locked) for user in store.list_users()] == [(True, False)]
+    await store.lock_pin("anna", account.pin_hash)
+    assert [(user.pin, user.pin_locked) for user in opened(path).list_users()] == [(True, True)]
+    await store.set_password("anna", PASSWORD)
+    assert [(user.pin, user.pin_locked) for user in opened(path).list_users()] == [(True, True)]
+    await store.set_pin("anna", PIN)
+    assert [(user.pin, user.pin_locked) for user in opened(path).list_users()] == [(True, False)]
+    await store.set_pin("anna", None)
+    assert [(user.pin, user.pin_locked) for user in opened(path).list_users()] == [(False, False)]
+    await store.lock_pin("nobody", account.pin_hash)
+
+
+async def test_bad_pins_change_nothing(path: Path) -> None:
+    store = opened(path)
+    await store.add_user("anna", role="admin", password="48151623")
+    before = path.read_bytes()
+    for name, pin, text in (
+        ("anna", "739", "4 to 12 digits"),
+        ("anna", "1234", "anybody tries"),
+        ("anna", "48151623", "cannot be the password"),
+        ("nobody", PIN, "no user 'nobody'"),
+        ("nobody", None, "no user 'nobody'"),
+    ):
+        with pytest.raises(AccessError, match=text):
+            await store.set_pin(name, pin)
+    assert path.read_bytes() == before
+    await store.set_pin("anna", "9021734655")
+    with pytest.raises(AccessError, match="cannot be the PIN"):
+        await store.set_password("anna", "9021734655")
+    assert right(store, "anna", "48151623")
+    await store.set_password("anna", "9021734656")
 
 
 async def test_a_guest_has_limits(path: Path) -> None:

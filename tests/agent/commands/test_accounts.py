@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from agent.access.passwords import verify_password
 from agent.access.store import AccessStore
 from agent.commands import accounts
 
@@ -38,6 +39,29 @@ def test_life_of_a_user(portero: Portero, state: Path) -> None:
     assert done.exit_code == 1
     assert done.stderr == "portero: there is no user 'bob'\n"
     assert portero("user", "remove", "anna").exit_code == 1  # the last admin
+
+
+def test_life_of_a_pin(portero: Portero, state: Path) -> None:
+    portero("user", "add", "anna", "--role", "admin")
+
+    def has_pin() -> bool:
+        (user,) = json.loads(portero("user", "list", "--json").stdout)
+        return bool(user["pin"])
+
+    assert not has_pin()
+    done = portero("user", "pin", "anna", "--pin-stdin", stdin="1234\n")
+    assert done.exit_code == 1
+    assert "among the first that anybody tries" in done.stderr
+    assert "1234\n" not in done.stdout
+    assert portero("user", "pin", "anna", "--pin-stdin", stdin="739152\n").stdout == "anna: PIN set\n"
+    assert has_pin()
+    made = json.loads(portero("user", "pin", "anna", "--generate", "--json").stdout)["pin"]
+    account = AccessStore.open(state / "access.db").store.find("anna")
+    assert account is not None
+    assert verify_password(account.pin_hash, made)
+    assert portero("user", "pin", "anna", "--remove").stdout == "anna: PIN removed\n"
+    assert not has_pin()
+    assert portero("user", "pin", "nobody", "--generate").exit_code == 1
 
 
 def test_life_of_a_key(portero: Portero, state: Path) -> None:

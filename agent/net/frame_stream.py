@@ -64,6 +64,10 @@ class FrameStream(trio.abc.Stream):
             return None
         return closed.code, closed.reason or ""
 
+    def limit_messages(self, max_bytes: int) -> None:
+        """Refuse larger messages from the next frame on."""
+        self._meter.max_message_bytes = max_bytes
+
     def opened(self, ws: WebSocketConnection) -> None:
         """Let the frames in, now that trio-websocket thinks itself connected."""
         self.ws = ws

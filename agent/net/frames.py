@@ -74,16 +74,16 @@ class FrameMeter:
     __slots__ = (
         "_fragments",
         "_head",
-        "_max_bytes",
         "_max_fragments",
         "_message_bytes",
         "_need",
         "_skip",
         "close_seen",
+        "max_message_bytes",
     )
 
     def __init__(self, *, max_message_bytes: int, max_fragments: int) -> None:
-        self._max_bytes = max_message_bytes
+        self.max_message_bytes = max_message_bytes
         self._max_fragments = max_fragments
         self._head = b""
         self._need = 2
@@ -132,8 +132,8 @@ class FrameMeter:
         else:
             self._message_bytes = size
             self._fragments = 1
-        if self._message_bytes > self._max_bytes:
-            return f"message larger than {self._max_bytes} bytes"
+        if self._message_bytes > self.max_message_bytes:
+            return f"message larger than {self.max_message_bytes} bytes"
         if self._fragments > self._max_fragments:
             return f"message in more than {self._max_fragments} fragments"
         return None

@@ -78,6 +78,33 @@ class Connection:
             return f"closed by the peer with {ended.code}{said}"
         return self._wire.reason or ("connection lost" if self.closed else "")
 
+    @property
+    def close_code(self) -> int | None:
+        """The code of the peer's CLOSE (1005 when it had none); None when it ended in another way."""
+        if self._frames.reason or self._frames.breach is not None or not self._frames.close_seen:
+            return None
+        ended = self._ws.closed
+        return ended.code if ended is not None else None
+
+    @property
+    def pending_messages(self) -> int:
+        """How many messages wait in the outbox: 0 for a peer that reads."""
+        return self._wire.pending_messages
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes wait in the outbox."""
+        return self._wire.pending_bytes
+
+    @property
+    def pending_s(self) -> float:
+        """For how long the oldest message has been waiting in the outbox; 0 when none does."""
+        return self._wire.pending_s
+
+    def limit_messages(self, max_bytes: int) -> None:
+        """From now on refuse larger inbound messages (1009): less than the server's limit, or that again."""
+        self._frames.limit_messages(max_bytes)
+
     async def receive(self) -> str | bytes:
         """The next whole message: text as str, binary as bytes.
 
@@ -87,7 +114,7 @@ class Connection:
         try:
             message = await self._ws.get_message()
         except ConnectionClosed as error:
-            raise PeerError(self.reason) from error
+            raise PeerError(self.reason, close_code=self.close_code) from error
         if self._frames.reason:
             raise PeerError(self.reason)
         return message
@@ -183,13 +210,13 @@ class ClientPeer(Connection):
     async def _send(self, message: str | bytes) -> None:
         if self.closed:
             await trio.lowlevel.checkpoint()
-            raise PeerError(self.reason)
+            raise PeerError(self.reason, close_code=self.close_code)
         try:
             with trio.fail_after(self._drain_s):
                 await self._ws.send_message(message)
                 await self._wire.drain()
         except ConnectionClosed as error:
-            raise PeerError(self.reason) from error
+            raise PeerError(self.reason, close_code=self.close_code) from error
         except trio.TooSlowError as error:
             self._wire.abort(f"did not take a message for {self._drain_s:g} s")
             raise PeerError(self.reason) from error

@@ -7,6 +7,7 @@ outbox.
 
 from __future__ import annotations
 
+import functools
 import socket
 import ssl
 import struct
@@ -81,6 +82,16 @@ class SocketStream(trio.abc.Stream):
         """How many writes wait in the outbox."""
         return len(self._outbox)
 
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes wait in the outbox."""
+        return self._queued_bytes
+
+    @property
+    def pending_s(self) -> float:
+        """For how long the oldest write has been waiting; 0 when none does."""
+        return trio.current_time() - self._outbox[0][1] if self._outbox else 0.0
+
     async def do_handshake(self) -> None:
         """Shake hands for TLS; cancelled and called again it goes on where it was. Nothing when plain.
 
@@ -98,6 +109,7 @@ class SocketStream(trio.abc.Stream):
             except ssl.SSLWantWriteError:
                 await self._wait_writable()
             except (OSError, ValueError) as error:
+                self._forget_errors()
                 raise trio.BrokenResourceError(f"TLS handshake failed: {_words(error)}") from error
             else:
                 await trio.lowlevel.checkpoint()
@@ -123,6 +135,7 @@ class SocketStream(trio.abc.Stream):
                 # Only a TLS key update does this; the peer waits for our half of it.
                 await self._wait_writable()
             except OSError as error:
+                self._forget_errors()
                 self.reason = self.reason or _words(error)
                 raise trio.BrokenResourceError(self.reason) from error
             else:
@@ -142,6 +155,7 @@ class SocketStream(trio.abc.Stream):
                 sent = 0
                 self._write_wants_read = True
             except OSError as error:
+                self._forget_errors()
                 self._close(_words(error))
                 return
             if sent == len(data):
@@ -263,7 +277,11 @@ class SocketStream(trio.abc.Stream):
             self._tls.unwrap()
         except (OSError, ValueError):
             # The other side need not confirm, and need not be there.
-            pass
+            self._forget_errors()
+
+    def _forget_errors(self) -> None:
+        if self._tls is not None:
+            clear_error_queue()
 
     def _close(self, reason: str) -> None:
         self.closed = True
@@ -289,6 +307,7 @@ class SocketStream(trio.abc.Stream):
                 self._write_wants_read = True
                 return
             except OSError as error:
+                self._forget_errors()
                 self._close(_words(error))
                 return
             self._queued_bytes -= sent
@@ -314,6 +333,23 @@ class SocketStream(trio.abc.Stream):
     def _check_open(self) -> None:
         if self.closed:
             raise trio.ClosedResourceError(self.reason)
+
+
+def clear_error_queue() -> None:
+    """Empty OpenSSL's error queue, which all connections of a thread share.
+
+    Newer CPythons (seen with 3.13) raise a system error of one connection, such as a reset, and leave it in
+    the queue. The next call for any other connection then fails with it, and an innocent peer is dropped.
+    """
+    try:
+        _spare_context().set_ciphers("NONE-OF-THEM")  # it clears the queue before it complains
+    except ssl.SSLError:
+        pass
+
+
+@functools.cache
+def _spare_context() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
 
 def prepare(sock: socket.socket) -> None:

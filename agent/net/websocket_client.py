@@ -181,6 +181,7 @@ class _Client(AbstractAsyncContextManager[ClientPeer]):
             raise PeerError(
                 f"{self._host} port {self._port}: HTTP {response.status} instead of a websocket",
                 response.retry_after_s,
+                http_status=response.status,
             )
         return response.trailing
 

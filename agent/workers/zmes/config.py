@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from agent.wire.fingerprint import plain_fingerprint
+
 AlarmKind = Literal["ring", "contact", "door", "siren", "lock"]
 CauseKey = Literal[
     "ring", "tamper", "motion", "smoke", "co", "generic", "forced", "left_open", "siren", "unlocked"
@@ -135,14 +137,6 @@ def check_url(url: str, *, schemes: tuple[str, ...]) -> None:
         raise ValueError("a URL must not carry a user or password")
     if parts.port == 0:
         raise ValueError("expected a URL with a port of 1..65535")
-
-
-def plain_fingerprint(text: str) -> str:
-    """A SHA-256 as 64 lower-case hex digits. Raises: ValueError."""
-    plain = text.replace(":", "").replace(" ", "").lower()
-    if len(plain) != 64 or any(digit not in "0123456789abcdef" for digit in plain):
-        raise ValueError("expected a SHA-256 fingerprint: 64 hex digits, colons allowed")
-    return plain
 
 
 def is_loopback(host: str) -> bool:

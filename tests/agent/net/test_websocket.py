@@ -715,3 +715,57 @@ async def test_a_client_of_another_make_is_content(certificates: Certificates | 
         assert (code, reason) == (1000, "")
         await server.until(lambda: server.counters.open == 0)
         assert server.guard.caught == []
+
+
+async def test_what_waits_for_a_peer_can_be_seen(certificates: Certificates | None) -> None:
+    limits = Limits(outbox_messages=10**6, outbox_bytes=10**9)
+    async with (
+        served(certificates=certificates, limits=limits) as server,
+        raw_client(server, receive_buffer_bytes=4096) as client,
+    ):
+        await server.until(lambda: len(server.peers) == 1)
+        (peer,) = server.peers
+        assert (peer.pending_messages, peer.pending_bytes, peer.pending_s) == (0, 0, 0.0)
+        frame = binary_frame(bytes(20_000))
+        sent = 0
+        while not peer.pending_messages:
+            peer.send(frame)
+            sent += 1
+        peer.send(frame)
+        sent += 1
+        assert peer.pending_messages == 2
+        assert len(frame) < peer.pending_bytes <= 2 * len(frame)
+        await trio.sleep(0.05)
+        assert 0.05 <= peer.pending_s < 5
+        for _ in range(sent):
+            await client.message()
+        await server.until(lambda: not peer.pending_messages)
+        assert (peer.pending_bytes, peer.pending_s) == (0, 0.0)
+
+
+async def test_a_handler_may_take_less_than_its_server_and_then_again_as_much(
+    certificates: Certificates | None,
+) -> None:
+    got: list[int] = []
+
+    async def handler(peer: Peer) -> None:
+        peer.limit_messages(1000)
+        while True:
+            got.append(len(await peer.receive()))
+            if len(got) == 1:
+                peer.limit_messages(50_000)
+            elif len(got) == 2:
+                peer.limit_messages(1000)
+
+    limits = Limits(max_message_bytes=50_000)
+    async with (
+        served(handler, certificates=certificates, limits=limits) as server,
+        raw_client(server) as client,
+    ):
+        await server.until(lambda: bool(server.peers))
+        for size in (1000, 50_000):
+            await client.send(masked(2, bytes(size)))
+            await server.until(lambda size=size: bool(got) and got[-1] == size)  # type: ignore[misc]
+        await client.send(masked(2, bytes(1001)))
+        assert (await client.closed()).code == 1009
+    assert got == [1000, 50_000]

@@ -299,3 +299,34 @@ async def test_agrees_with_a_server_of_the_library() -> None:
 
     async with scripted(script) as url, connect_websocket(url) as peer:
         assert await peer.receive() == "fine"
+
+
+async def test_an_error_carries_the_status_and_the_close_code() -> None:
+    async def busy(stream: trio.SocketStream) -> None:
+        await stream.send_all(b"HTTP/1.1 429 Too Many\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n")
+
+    async def kicked(stream: trio.SocketStream) -> None:
+        await accept(stream, close_frame(3003, "kicked"))
+        await stream.receive_some()
+
+    async def rude(stream: trio.SocketStream) -> None:
+        await accept(stream)
+
+    async with scripted(busy) as url:
+        with pytest.raises(PeerError) as raised:
+            async with connect_websocket(url):
+                pass
+    assert (raised.value.http_status, raised.value.close_code, raised.value.retry_after_s) == (429, None, 5)
+    async with scripted(kicked) as url, connect_websocket(url) as peer:
+        with pytest.raises(PeerError) as raised:
+            await peer.receive()
+        assert (raised.value.http_status, raised.value.close_code) == (None, 3003)
+        with pytest.raises(PeerError) as raised:
+            await peer.send_text("late")
+        assert raised.value.close_code == 3003
+    async with scripted(rude) as url, connect_websocket(url) as peer:
+        with pytest.raises(PeerError) as raised:
+            await peer.receive()
+        assert raised.value.close_code is None
+        await peer.close(3001)
+        assert peer.close_code is None

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 from msgspec import Struct
@@ -33,9 +33,10 @@ from agent.config import Config
 from agent.control import ControlServer
 from agent.dispatch import Dispatch
 from agent.endpoints import House
+from agent.intercom.silence import NoVoice
 from agent.journal.store import Journal, OpenedJournal
 from agent.memory import return_free_memory
-from agent.model.actions import CALL_TARGET, NOTIFY_TARGET
+from agent.model.actions import CALL_TARGET, NOTIFY_TARGET, TALK_TARGET
 from agent.model.errors import ConfigError, JournalError
 from agent.model.events import AgentStarted, AgentStopping, HardwareFailed, JournalFailed
 from agent.net.tls import Tls
@@ -44,7 +45,7 @@ from agent.ready import Ready
 from agent.registry import WORKERS
 from agent.runtime import Performer
 from agent.stop import StopRequest
-from agent.supervise import Guard, leaves
+from agent.supervise import Guard, leaves, supervise
 from agent.systemd import RingProof, ServiceManager
 from agent.workbench import Workbench
 from hw.board import Board, PinSource, open_board
@@ -53,6 +54,9 @@ from hw.fake import FakePins
 from hw.pins import InputPins, OutputPins
 from hw.ports import Input
 from hw.relay import Line
+
+if TYPE_CHECKING:
+    from agent.intercom.sound import Sound
 
 FLUSH_S = 2.0
 STRICT = bool(os.environ.get("PORTERO_STRICT"))  # tests: a bug in a worker ends the agent
@@ -74,15 +78,16 @@ def run(
     state_dir: Path,
     simulated: bool,
     any_port: bool,
+    real_sound: bool = False,
     greet: Callable[[Greeting], None] = lambda greeting: None,
 ) -> int:
-    """Run the door until it is told to stop; the exit code.
+    """Run the door until it is told to stop; the exit code. real_sound: also where the rest is simulated.
 
     Raises: ConfigError for a state directory that cannot be used.
     """
     with _state(state_dir):
         try:
-            trio.run(partial(_Agent(config, state_dir, simulated, any_port).run, greet))
+            trio.run(partial(_Agent(config, state_dir, simulated, any_port, real_sound).run, greet))
         except BaseExceptionGroup as group:
             # Ctrl-C before signals are watched arrives as an exception, in the groups of our nurseries.
             if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves(group)):
@@ -124,11 +129,14 @@ def _open_lock(path: Path) -> int:
 class _Agent:
     """One run of the door, built in the order in which it starts."""
 
-    def __init__(self, config: Config, state_dir: Path, simulated: bool, any_port: bool) -> None:
+    def __init__(
+        self, config: Config, state_dir: Path, simulated: bool, any_port: bool, real_sound: bool
+    ) -> None:
         self._begun = time.monotonic()
         self._config = config
         self._state_dir = state_dir
         self._simulated = simulated
+        self._real_sound = real_sound
         self._any_port = any_port
         self._boot = next_boot(state_dir)
         self._opened: OpenedJournal = Journal.open(state_dir / "journal.db", config.journal)
@@ -136,10 +144,13 @@ class _Agent:
         self._log = EventLog(boot_id=self._boot.id, next_seq=self._opened.last_seq + 1)
         self._house = House(config.endpoints, log=self._log)
         self._calls = Calls(config.calls, log=self._log, new_id=_new_id)
+        self._sound = self._open_sound()
+        self._voice = self._sound.intercom if self._sound is not None else NoVoice()
         self._notify = Notify(config.notify, self._house.infos, log=self._log, path=state_dir / "notify.json")
         performers: dict[str, Performer] = {
             **self._house.performers,
             CALL_TARGET: self._calls,
+            TALK_TARGET: self._voice,
             NOTIFY_TARGET: self._notify,
         }
         self._dispatch = Dispatch(log=self._log, journal=self._journal, performers=performers, new_id=_new_id)
@@ -204,6 +215,10 @@ class _Agent:
             await core.start(stop.watch_signals)
             await core.start(partial(self._calls.run, after=first))
             await core.start(self._house.run, board)
+            if self._sound is not None:
+                # Comfort: a bug in it must not take the bell and the locks down.
+                run_voice = partial(self._run_voice, self._sound, [first])
+                await core.start(partial(supervise, "voice", run_voice, report=log.publish, strict=STRICT))
             run_rules = partial(
                 rules.run, self._config.rules, log=log, submit=self._dispatch.submit, after=first
             )
@@ -212,6 +227,17 @@ class _Agent:
             await self._run_workers(core, pins, stop, greet)
             self._manager.tell("STOPPING=1")
             core.cancel_scope.cancel()
+
+    async def _run_voice(
+        self,
+        sound: Sound,
+        first: list[int],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """After a failure it goes on with what happens then: who rang before has gone."""
+        after = first.pop() if first else self._log.last_seq
+        await sound.intercom.run(after=after, task_status=task_status)
 
     async def _run_workers(
         self,
@@ -241,6 +267,7 @@ class _Agent:
             endpoints=self._house.infos,
             authenticator=passes,
             notifications=self._notify,
+            voice=self._voice,
             submit=self._dispatch.submit,
             tls=tls,
             ready=self._ready,
@@ -255,6 +282,7 @@ class _Agent:
             users=users,
             passes=passes,
             board=pins if isinstance(pins, FakePins) else None,
+            sound=self._sound,
         )
         control = ControlServer(
             self._state_dir / "control.sock",
@@ -312,6 +340,19 @@ class _Agent:
             logger.critical("no local commands reason=%s", error)
             self._log.publish(HardwareFailed(endpoint="control.sock", reason=str(error)))
 
+    def _open_sound(self) -> Sound | None:
+        """The intercom; a door without one does not even load the codec."""
+        if self._config.voice is None:
+            return None
+        from agent.intercom.sound import Sound
+
+        return Sound(
+            self._config.voice,
+            log=self._log,
+            recordings=self._state_dir / "recordings",
+            simulated=self._simulated and not self._real_sound,
+        )
+
     def _pins(self) -> PinSource:
         if self._simulated:
             return FakePins(mirror=self._state_dir / "relays.sim")
@@ -335,6 +376,8 @@ class _Agent:
         problems = self._house.problems()
         if journal.problem:
             problems.append(f"journal: {journal.problem}")
+        if self._sound is not None:
+            problems.extend(self._sound.intercom.problems())
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -350,6 +393,7 @@ class _Agent:
                 for call in self._calls.open_calls()
             ],
             "journal": {name: getattr(journal, name) for name in journal.__struct_fields__},
+            "voice": self._sound.intercom.status() if self._sound is not None else None,
             "workers": self._bench.states() if self._bench is not None else {},
             "problems": problems,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from msgspec import Meta, Struct
 from agent.bus import EventLog
 from agent.model.actions import Action, AnswerCall, EndCall
 from agent.model.errors import EndpointError
-from agent.model.events import ButtonPressed, CallChanged, CallState, LockChanged
+from agent.model.events import ButtonPressed, CallChanged, CallState, LockChanged, TalkEnded, TalkStarted
 from agent.model.principals import Principal
 from agent.model.records import Gap
 
@@ -21,21 +22,31 @@ logger = logging.getLogger(__name__)
 
 class CallsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """ring_timeout_s: an unanswered call is missed after this. max_call_s: an answered one ends after this.
+    quiet_call_s: one in which a resident spoke ends when none has for so long, and the microphone with it.
     unlock_answers: opening a door while the bell rings counts as answering it."""
 
     ring_timeout_s: Annotated[float, Meta(ge=1, le=600)] = 30.0
     max_call_s: Annotated[float, Meta(ge=5, le=7200)] = 600.0
+    quiet_call_s: Annotated[float, Meta(ge=5, le=7200)] = 60.0
     unlock_answers: bool = True
 
 
 class Call:
-    """One call; `changed` wakes its timer."""
+    """One call. quiet_at: when it has been quiet for too long, trio time; wait: of its timer, answered."""
 
     def __init__(self, call_id: str, endpoint: str) -> None:
         self.call_id = call_id
         self.endpoint = endpoint
         self.state: CallState = "ringing"
         self.over = trio.Event()
+        self.quiet_at = math.inf
+        self.wait = trio.CancelScope()
+        self.ends_at = math.inf
+
+    def talk(self, quiet_at: float) -> None:
+        """Somebody speaks (`quiet_at` infinite), or has just ended."""
+        self.quiet_at = quiet_at
+        self.wait.deadline = min(self.ends_at, quiet_at)
 
 
 class Calls:
@@ -70,6 +81,13 @@ class Calls:
                             for call in self.open_calls():
                                 self._answer(call, by)
                                 self._end(call, by, "unlocked")
+                        case TalkStarted(by=by):
+                            for call in self.open_calls():
+                                self._answer(call, by)
+                                call.talk(math.inf)
+                        case TalkEnded():
+                            for call in self.open_calls():
+                                call.talk(trio.current_time() + self._config.quiet_call_s)
         finally:
             for call in self.open_calls():
                 self._end(call, "", "the agent stopped")
@@ -80,9 +98,11 @@ class Calls:
         if call.state == "ringing":
             self._end(call, "", "nobody answered", state="missed")
             return
-        with trio.move_on_after(self._config.max_call_s):
+        call.ends_at = trio.current_time() + self._config.max_call_s
+        call.talk(call.quiet_at)
+        with call.wait:
             await call.over.wait()
-        self._end(call, "", "time limit")
+        self._end(call, "", "nobody spoke" if call.quiet_at < call.ends_at else "time limit")
 
     def _tell(self, call: Call, by: str = "", reason: str = "") -> None:
         self._log.publish(

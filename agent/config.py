@@ -18,10 +18,12 @@ from msgspec import Meta, Struct
 
 from agent.access.config import AccessConfig
 from agent.calls import CallsConfig
+from agent.intercom.config import VoiceConfig
 from agent.journal.config import JournalConfig
 from agent.model.actions import (
     CALL_TARGET,
     NOTIFY_TARGET,
+    TALK_TARGET,
     Lock,
     Ring,
     SetNotify,
@@ -33,7 +35,7 @@ from agent.model.actions import (
 )
 from agent.model.errors import ConfigError, ConfigErrors
 from agent.net.tls import TlsConfig
-from agent.notify import NotifyConfig
+from agent.notify import NEVER_MUTED, NotifyConfig
 from agent.rules import RuleConfig
 from hw.pins import (
     ButtonPins,
@@ -48,6 +50,7 @@ from hw.pins import (
 
 MAX_FILE_BYTES = 256 * 1024
 FOUND_CHARS = 60
+SIMULATED_WORKERS = ("zmes", "zello")
 MOVED_BY: dict[type, type[Struct]] = {
     Unlock: LockPins,
     Lock: LockPins,
@@ -73,6 +76,7 @@ class BoardConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration; every setting has a default that works, a real door adds its endpoints.
 
+    voice: the sound card; without this table the door neither hears nor speaks.
     workers: one table per protocol; a worker without its table is not started.
     """
 
@@ -85,12 +89,17 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     journal: JournalConfig = JournalConfig()
     access: AccessConfig = AccessConfig()
     tls: TlsConfig = TlsConfig()
+    voice: VoiceConfig | None = None
     workers: dict[str, Any] = {}
 
 
 def simulated(workers: Mapping[str, type[Struct]]) -> Config:
     """The configuration of `portero run --sim` without a file."""
-    return parse({"workers": {"zmes": {"server": {}}}}, workers, simulated=True)
+    plain = {
+        "voice": {"microphone": "sim", "speaker": "sim"},
+        "workers": {name: {"server": {}} for name in SIMULATED_WORKERS if name in workers},
+    }
+    return parse(plain, workers, simulated=True)
 
 
 def load(path: Path, workers: Mapping[str, type[Struct]], *, simulated: bool = False) -> Config:
@@ -171,7 +180,7 @@ def _endpoints(value: object, errors: list[ConfigError]) -> dict[str, Any]:
     endpoints = {}
     for name, table in value.items():
         path = f"endpoints.{name}"
-        if name in (CALL_TARGET, NOTIFY_TARGET):
+        if name in (CALL_TARGET, TALK_TARGET, NOTIFY_TARGET):
             errors.append(ConfigError(path, "this name has a meaning of its own, choose another"))
             continue
         _convert(path, name, EndpointName, errors)
@@ -192,6 +201,17 @@ def _across(parts: dict[str, Any]) -> list[ConfigError]:
     errors = [ConfigError("endpoints", text) for text in check_conflicts(endpoints)]
     for index, rule in enumerate(parts.get("rules", ())):
         errors += _across_rule(f"rules[{index}]", rule, endpoints)
+    return errors + _across_notify(parts.get("notify", NotifyConfig()), endpoints)
+
+
+def _across_notify(notify: NotifyConfig, endpoints: dict[str, Any]) -> list[ConfigError]:
+    errors = []
+    for name in notify.quiet_for:
+        path = f"notify.quiet_for.{name}"
+        if name not in endpoints:
+            errors.append(ConfigError(path, _unknown(name, list(endpoints))))
+        elif getattr(endpoints[name], "role", "") in NEVER_MUTED:
+            errors.append(ConfigError(path, "smoke and CO alarms have no quiet times"))
     return errors
 
 
@@ -204,6 +224,8 @@ def _across_rule(path: str, rule: RuleConfig, endpoints: dict[str, Any]) -> list
         errors += [ConfigError(f"{path}.then.endpoints", _unknown(name, list(endpoints))) for name in unknown]
     elif name == CALL_TARGET:
         pass
+    elif name == TALK_TARGET:
+        errors.append(ConfigError(f"{path}.then.do", "a rule has no voice"))
     elif name not in endpoints:
         errors.append(ConfigError(f"{path}.then.endpoint", _unknown(name, list(endpoints))))
     elif not isinstance(endpoints[name], MOVED_BY[type(rule.then)]):
@@ -292,7 +314,7 @@ def _mistake(path: str, value: object, text: str) -> ConfigError:
     match = _AT.fullmatch(text)
     assert match is not None
     inner = (match["path"] or "$").removeprefix("$")
-    what = match["what"].replace("`object`", "a table").replace("`array`", "a list")
+    what = match["what"].replace(" | null`", "`").replace("`object`", "a table").replace("`array`", "a list")
     found = _found(value, inner)
     if found:
         what = _TYPE_FOUND.sub("", what)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from agent.runtime import WorkerSpec
-from agent.workers import zmes
+from agent.workers import zello, zmes
 
-WORKERS: tuple[WorkerSpec, ...] = (zmes.WORKER,)
+WORKERS: tuple[WorkerSpec, ...] = (zmes.WORKER, zello.WORKER)

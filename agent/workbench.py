@@ -22,6 +22,7 @@ from agent.runtime import (
     Notifications,
     Observation,
     TlsProvider,
+    Voice,
     WorkerSpec,
 )
 from agent.supervise import Guard, supervise
@@ -40,6 +41,7 @@ class Workbench:
         endpoints: tuple[EndpointInfo, ...],
         authenticator: Authenticator,
         notifications: Notifications,
+        voice: Voice,
         submit: Callable[[Action, Principal], Awaitable[Outcome]],
         tls: TlsProvider,
         ready: Ready,
@@ -52,6 +54,7 @@ class Workbench:
         self._endpoints = endpoints
         self._authenticator = authenticator
         self._notifications = notifications
+        self._voice = voice
         self._submit = submit
         self._tls = tls
         self._ready = ready
@@ -122,6 +125,7 @@ class Workbench:
             endpoints=self._endpoints,
             authenticator=self._authenticator,
             notifications=self._notifications,
+            voice=self._voice,
             submit=self._submit_via(name),
             report=self._observe,
             page=page,

@@ -220,6 +220,10 @@ async def test_users_and_keys(desk: Desk) -> None:
     assert made["password"]
     await desk.ask("user_add", name="eva", role="admin", password="a long enough secret")
     await desk.ask("user_password", name="ben")
+    await desk.ask("user_pin", name="ben", pin="739152")
+    assert [user["pin"] for user in await desk.ask("user_list")] == [True, False]
+    await desk.ask("user_pin", name="ben", remove=True)
+    assert [user["pin"] for user in await desk.ask("user_list")] == [False, False]
     await desk.ask("user_enable", name="ben", enabled=False)
     key = (await desk.ask("key_add", user="eva", name="tablet"))["key"]
     listed = {user["name"]: user for user in await desk.ask("user_list")}
@@ -235,14 +239,16 @@ async def test_users_and_keys(desk: Desk) -> None:
         for event in desk.door.log.events(AccountChanged)
         if isinstance(event, AccountChanged)
     ]
-    assert told[:5] == [
+    assert told[:7] == [
         ("ben", "added", "local:ana"),
         ("eva", "added", "local:ana"),
         ("ben", "password", "local:ana"),
+        ("ben", "pin", "local:ana"),
+        ("ben", "pin", "local:ana"),
         ("ben", "disabled", "local:ana"),
         ("eva", "key_added", "local:ana"),
     ]
-    assert told[5:] == [("eva", "key_revoked", "local:ana"), ("ben", "removed", "local:ana")]
+    assert told[7:] == [("eva", "key_revoked", "local:ana"), ("ben", "removed", "local:ana")]
 
 
 @pytest.mark.parametrize(
@@ -256,6 +262,9 @@ async def test_users_and_keys(desk: Desk) -> None:
         ("user_add", {"name": "x", "role": "guest", "endpoints": "strike"}),
         ("user_remove", {"name": "nobody"}),
         ("user_password", {"name": "nobody"}),
+        ("user_pin", {"name": "nobody", "pin": "739152"}),
+        ("user_pin", {"name": "nobody", "remove": True}),
+        ("user_pin", {"name": "nobody"}),
         ("user_enable", {"name": "nobody", "enabled": True}),
         ("user_enable", {"name": "nobody", "enabled": "yes"}),
         ("key_add", {"user": "nobody", "name": "x"}),

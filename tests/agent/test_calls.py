@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from agent.calls import Calls, CallsConfig
 from agent.model.actions import AnswerCall, EndCall
 from agent.model.errors import EndpointError
-from agent.model.events import ButtonPressed, CallChanged, LockChanged
+from agent.model.events import ButtonPressed, CallChanged, LockChanged, TalkEnded, TalkStarted
 
 
 class Bell:
@@ -97,6 +97,54 @@ async def test_opening_the_door_answers(bell: Bell, autojump_clock: MockClock) -
         bell.log.publish(LockChanged(endpoint="strike", state="unlocked", by="ana"))
         await trio.testing.wait_all_tasks_blocked()
     assert [state for _, state, _ in bell.story()] == ["ringing", "answered", "ended"]
+
+
+async def test_speaking_answers_what_rings_once_and_keeps_it_open(
+    bell: Bell, autojump_clock: MockClock
+) -> None:
+    async with bell.running():
+        bell.log.publish(TalkStarted(by="ana"))  # nobody rings: nothing
+        await bell.press()
+        bell.log.publish(TalkStarted(by="ana"))
+        await trio.sleep(40)  # longer than it rings
+        bell.log.publish(TalkStarted(by="ben"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert bell.story() == [("c1", "ringing", ""), ("c1", "answered", "")]
+        (_, answered) = bell.log.events(CallChanged)
+        assert isinstance(answered, CallChanged)
+        assert answered.by == "ana"
+        with pytest.raises(EndpointError):
+            bell.calls.perform(AnswerCall(), by="ben", action_id="a")
+
+
+async def test_a_call_ends_when_residents_have_been_silent(bell: Bell, autojump_clock: MockClock) -> None:
+    bell.calls = Calls(CallsConfig(max_call_s=600, quiet_call_s=60), log=bell.log, new_id=Counting("c"))
+    begun = trio.current_time()
+    async with bell.running():
+        await bell.press()
+        bell.log.publish(TalkStarted(by="ana"))
+        await trio.sleep(90)  # a long speech is no silence
+        bell.log.publish(TalkEnded(by="ana", duration_s=90))
+        await trio.sleep(50)
+        bell.log.publish(TalkStarted(by="ben"))
+        bell.log.publish(TalkEnded(by="ben", duration_s=1))
+        await trio.sleep(59)
+        assert [call.state for call in bell.calls.open_calls()] == ["answered"]
+        await trio.sleep(2)
+        assert bell.calls.open_calls() == []
+    ended = bell.log.events(CallChanged)[-1]
+    assert isinstance(ended, CallChanged)
+    assert (ended.state, ended.reason) == ("ended", "nobody spoke")
+    assert trio.current_time() - begun == pytest.approx(201)
+
+
+async def test_a_call_in_which_nobody_spoke_has_its_whole_time(bell: Bell, autojump_clock: MockClock) -> None:
+    bell.calls = Calls(CallsConfig(max_call_s=600, quiet_call_s=60), log=bell.log, new_id=Counting("c"))
+    async with bell.running():
+        await bell.press()
+        bell.calls.perform(AnswerCall(), by="ana", action_id="a")
+        await trio.sleep(500)
+        assert [call.state for call in bell.calls.open_calls()] == ["answered"]
 
 
 async def test_a_call_that_is_over_cannot_be_answered(bell: Bell, autojump_clock: MockClock) -> None:

@@ -60,7 +60,25 @@ def test_the_simulated_door_has_endpoints_unless_it_is_given_some() -> None:
     own = {"endpoints": {"bell": {"kind": "button", "pin": 17}}}
     assert parse(own, TOY, simulated=True).endpoints == {"bell": ButtonPins(pin=17)}
     workers = {spec.name: spec.config for spec in WORKERS}
-    assert list(config.simulated(workers).workers) == ["zmes"]
+    assert list(config.simulated(workers).workers) == [
+        name for name in config.SIMULATED_WORKERS if name in workers
+    ]
+    voice = config.simulated(workers).voice
+    assert voice is not None
+    assert (voice.microphone, voice.speaker, voice.recording) == ("sim", "sim", None)
+
+
+def test_a_door_has_no_sound_unless_it_is_given_some() -> None:
+    assert parse({}, TOY, simulated=True).voice is None
+    got = parse({"voice": {}}, TOY).voice
+    assert got is not None
+    assert (got.microphone, got.policy, got.recording) == ("default", "resident_first", None)
+    assert parse({"voice": {"recording": {}}}, TOY).voice != got
+
+
+def test_a_rule_cannot_talk() -> None:
+    found = mistakes('[[rules]]\non = "button_pressed"\nthen = { do = "start_talk" }')
+    assert found == {"rules[0].then.do": "a rule has no voice"}
 
 
 def test_a_whole_file() -> None:
@@ -81,6 +99,7 @@ pin = 22
 peers = [{ url = "a" }, { url = "b", mode = "slow" }]
 [notify]
 quiet = ["22:00-07:00"]
+quiet_for = { bell = ["13:00-14:30"] }
 [[rules]]
 on = "button_pressed"
 where = { endpoint = "bell" }
@@ -121,6 +140,14 @@ then = { do = "end_call" }
         ("calls.ring_timeout_s = inf", "calls.ring_timeout_s", "expected `float` <= 600.0, got inf"),
         ("calls.unlock_answers = 1", "calls.unlock_answers", "expected `bool`, got 1"),
         (f"calls.max_call_s = 0x{'f' * 4000}", "calls.max_call_s", "many digits"),
+        ("voice = 1", "voice", "expected a table, got 1"),
+        ("voice.microphon = ''", "voice.microphon", "unknown; did you mean 'microphone'?"),
+        ("voice.policy = 'duple'", "voice.policy", "expected one of "),
+        ("voice.ring_message_s = 121", "voice.ring_message_s", "expected `float` <= 120.0, got 121"),
+        ("voice.microphone_gain_db = nan", "voice.microphone_gain_db", "expected `float` "),
+        ("voice.recording = true", "voice.recording", "expected a table, got true"),
+        ("voice.recording.keep = 0", "voice.recording.keep", "expected `int` >= 1, got 0"),
+        ("[endpoints.talk]\nkind = 'button'\npin = 5", "endpoints.talk", "a meaning of its own"),
         ("workers = 1", "workers", "expected a table"),
         ("[workers.ty]", "workers.ty", "unknown; did you mean 'toy'?"),
         ("workers.toy = 'on'", "workers.toy", "expected a table, got 'on'"),
@@ -169,6 +196,9 @@ then = { do = "end_call" }
         ),
         ("endpoints.a = {kind = 'button', pin = 14}", "endpoints", "a: GPIO14 is the serial console"),
         ("notify.quiet = ['22-7']", "notify", "expected \"HH:MM-HH:MM\", got '22-7'"),
+        ("notify.quiet_for = 1", "notify.quiet_for", "expected a table, got 1"),
+        ("notify.quiet_for.bell = '22:00-07:00'", "notify.quiet_for.bell", "expected a list, got '22:00"),
+        ("notify.quiet_for.bell = ['22-7']", "notify", "expected \"HH:MM-HH:MM\", got '22-7'"),
         ("rules = 1", "rules", "expected [[rules]] tables"),
         ("rules = [1]", "rules[0]", "expected a table, got 1"),
         ("[[rules]]\non = 'button_pressed'", "rules[0].then", "is missing"),
@@ -281,6 +311,20 @@ pin = 23
 
 
 @pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("bel", "unknown; did you mean 'bell'?"),
+        ("gate", "unknown; known are "),
+        ("smoke", "smoke and CO alarms have no quiet times"),
+    ],
+)
+def test_quiet_times_are_for_what_there_is(name: str, reason: str) -> None:
+    found = mistakes(f"{ENDPOINTS}\n[notify.quiet_for]\nbell = ['13:00-14:00']\n{name} = ['13:00-14:00']")
+    assert list(found) == [f"notify.quiet_for.{name}"]
+    assert found[f"notify.quiet_for.{name}"].startswith(reason)
+
+
+@pytest.mark.parametrize(
     ("rule", "path", "reason"),
     [
         ("then = {do = 'unlock', endpoint = 'strke'}", "then.endpoint", "unknown; did you mean 'strike'?"),
@@ -366,7 +410,7 @@ def test_a_file_that_is_a_folder_or_too_large(tmp_path: Path) -> None:
 
 WORDS = (
     "door endpoints workers rules calls notify journal access tls name kind pin toy server peers names url "
-    "then do on where endpoint quiet door_contact bell mode hold_s max_age_days"
+    "then do on where endpoint quiet quiet_for door_contact bell mode hold_s max_age_days"
 )
 KEYS = st.sampled_from(WORDS.split()) | st.text(max_size=4)
 LEAVES = (

@@ -9,6 +9,7 @@ import pytest
 import trio
 from harness.context import DictAuthenticator, MemoryNotifications, MemoryTls
 from harness.door import Recorded, who
+from harness.voice import MemoryVoice
 from msgspec import Struct
 from trio.testing import MockClock
 
@@ -37,12 +38,14 @@ class Bench:
         self.contexts: dict[str, Context] = {}
         self.workers = folder / "workers"
         self.ready = Ready(folder / "ready.json")
+        self.voice = MemoryVoice()
         self.bench = Workbench(
             log=self.log,
             boot_number=7,
             endpoints=(),
             authenticator=DictAuthenticator({}),
             notifications=MemoryNotifications(()),
+            voice=self.voice,
             submit=self.submit,
             tls=MemoryTls(folder),
             ready=self.ready,

@@ -10,20 +10,21 @@ from pathlib import Path
 
 import trio
 import trustme
+from harness.voice import MemoryVoice
 
 from agent.bus import EventLog
-from agent.model.actions import Action, SetNotify
+from agent.model.actions import Action, SetNotify, StartTalk
 from agent.model.errors import TryLater
 from agent.model.events import CameraAlarm, NotifyMode
 from agent.model.outcomes import Done, Outcome
 from agent.model.principals import Grant, Principal, Role
-from agent.runtime import Context, EndpointInfo
+from agent.runtime import Context, EndpointInfo, Voice
 
 SAFETY = frozenset({"smoke", "co"})
 
 
 class DictAuthenticator:
-    """Accounts in a dict: name -> (secret, role); grants by name.
+    """Accounts in a dict: name -> (secret, role); grants and pins by name.
 
     delay_s: how long one check takes. overrun: nobody is looked at. calls: every (account, peer).
     busiest: most checks at one time.
@@ -32,6 +33,7 @@ class DictAuthenticator:
     def __init__(self, accounts: dict[str, tuple[str, Role]]) -> None:
         self.accounts = accounts
         self.grants: dict[str, Grant] = {}
+        self.pins: dict[str, str] = {}
         self.delay_s = 0.0
         self.overrun = False
         self.calls: list[tuple[str, str]] = []
@@ -41,7 +43,23 @@ class DictAuthenticator:
     def admits(self, account: str) -> bool:
         return account in self.accounts
 
+    def principal(self, account: str, *, via: str, peer: str) -> Principal | None:
+        return self._principal(account, via, peer, proven_locally=False) if self.admits(account) else None
+
     async def authenticate(self, *, account: str, secret: str, via: str, peer: str) -> Principal | None:
+        await self._look(account, peer)
+        expected = self.accounts.get(account)
+        if expected is None or expected[0] != secret:
+            return None
+        return self._principal(account, via, peer, proven_locally=True)
+
+    async def authenticate_pin(self, *, account: str, pin: str, via: str, peer: str) -> Principal | None:
+        await self._look(account, peer)
+        if account not in self.accounts or self.pins.get(account) != pin:
+            return None
+        return self._principal(account, via, peer, proven_locally=True)
+
+    async def _look(self, account: str, peer: str) -> None:
         self.calls.append((account, peer))
         if self.overrun:
             raise TryLater("too many log-ins at once")
@@ -51,15 +69,14 @@ class DictAuthenticator:
             await trio.sleep(self.delay_s)
         finally:
             self.busy -= 1
-        expected = self.accounts.get(account)
-        if expected is None or expected[0] != secret:
-            return None
+
+    def _principal(self, account: str, via: str, peer: str, *, proven_locally: bool) -> Principal:
         return Principal(
             name=account,
-            role=expected[1],
+            role=self.accounts[account][1],
             via=via,
             peer=peer,
-            proven_locally=True,
+            proven_locally=proven_locally,
             grant=self.grants.get(account, Grant()),
         )
 
@@ -115,6 +132,7 @@ class House:
 
     submitted: (action, principal) in order; `SetNotify` takes effect, anything else only gets its answer.
     answer: replaces the outcome of `submit`. ready: url by listener name. pages: last value by key.
+    voice: the ear and mouth of every context that is not given another.
     """
 
     def __init__(
@@ -125,12 +143,14 @@ class House:
         accounts: dict[str, tuple[str, Role]] | None = None,
         log: EventLog | None = None,
         boot_number: int = 7,
+        voice: MemoryVoice | None = None,
     ) -> None:
         self.log = log or EventLog(boot_id="boot")
         self.endpoints = endpoints
         self.boot_number = boot_number
         self.authenticator = DictAuthenticator(accounts or {})
         self.notifications = MemoryNotifications(endpoints)
+        self.voice = voice or MemoryVoice()
         self.tls = MemoryTls(folder)
         self.submitted: list[tuple[Action, Principal]] = []
         self.reported: list[CameraAlarm] = []
@@ -140,7 +160,7 @@ class House:
         self.answer: Callable[[Action, Principal], Outcome] | None = None
         self._folder = folder
 
-    def context(self, name: str) -> Context:
+    def context(self, name: str, *, voice: Voice | None = None) -> Context:
         """What the worker `name` is given; its state directory stays the same over calls."""
         state_dir = self._folder / name
         state_dir.mkdir(mode=0o700, exist_ok=True)
@@ -151,6 +171,7 @@ class House:
             endpoints=self.endpoints,
             authenticator=self.authenticator,
             notifications=self.notifications,
+            voice=voice or self.voice,
             submit=self._submit,
             report=self.reported.append,
             page=self.pages.__setitem__,
@@ -165,11 +186,14 @@ class House:
     async def _submit(self, action: Action, principal: Principal) -> Outcome:
         await trio.lowlevel.checkpoint()
         self.submitted.append((action, principal))
+        outcome: Outcome = Done(action_id=f"a{len(self.submitted)}")
         if self.answer is not None:
-            return self.answer(action, principal)
-        if isinstance(action, SetNotify):
+            outcome = self.answer(action, principal)
+        elif isinstance(action, SetNotify):
             self.notifications.set(action)
-        return Done(action_id=f"a{len(self.submitted)}")
+        if isinstance(action, StartTalk) and isinstance(outcome, Done):
+            self.voice.asked.append(principal.name)
+        return outcome
 
     async def _supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         await run()

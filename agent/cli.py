@@ -21,7 +21,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
         "run": ("run", "run", "Run the door; --sim runs one made of software."),
         "status": ("status", "status", "Show endpoints, calls, protocols and problems."),
         "events": ("events", "events", "Show what happened, from the journal or as it happens."),
+        "calls": ("calls", "calls", "Show calls, and the messages visitors left."),
         "listen": ("listen", "listen", "Be a client: print alarms as a phone gets them."),
+        "talk": ("talk", "talk", "Speak through the door."),
     },
     "Actions": {
         "unlock": ("actuate", "unlock", "Open a lock for a while."),
@@ -42,6 +44,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
     "Care": {
         "check-config": ("check_config", "check_config", "Check the configuration without starting."),
         "doctor": ("doctor", "doctor", "Look for what is wrong, and say what to do."),
+        "audio": ("audio", "audio", "List sound cards, watch levels, test the door's sound."),
         "ca": ("ca", "ca", "Show or export the certificate that clients must trust."),
         "sim": ("sim", "sim", "Play with the simulated board."),
         "completion": ("completion", "completion", "Print a completion script for a shell."),

@@ -76,6 +76,17 @@ _SENTENCES: dict[str, Callable[[Plain], str]] = {
     "button_held": lambda event: f"held for {event['held_ms']} ms",
     "button_released": lambda event: f"released after {event['held_ms']} ms",
     "call_changed": lambda event: f"call {event['call_id']} {event['state']}{_by(event)}{_why(event)}",
+    "talk_started": lambda event: (
+        f"{event['by']} speaks" + (f" via {event['via']}" if event.get("via") else "")
+    ),
+    "talk_ended": lambda event: f"{event['by']} spoke for {event['duration_s']:.1f} s{_why(event)}",
+    "microphone_changed": lambda event: (
+        f"microphone {'ON' if event['on'] else 'off'} ({event['reason']}"
+        + (f", call {event['call_id']})" if event.get("call_id") else ")")
+    ),
+    "message_recorded": lambda event: (
+        f"message of {event['duration_s']:.0f} s recorded: {event['file']} (call {event['call_id']})"
+    ),
     "lock_changed": lambda event: f"{event['state']}{_for(event, 'hold_s')}{_by(event)}{_why(event)}",
     "door_changed": lambda event: f"door {event['state'].replace('_', ' ')}",
     "siren_changed": lambda event: f"siren {_on_off(event)}",

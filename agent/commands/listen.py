@@ -8,15 +8,14 @@ import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
-from agent.commands.ca import ca_path as own_ca_path
-from agent.commands.exits import TRY_AGAIN, Failure
+from agent.commands.exits import Failure
 from agent.commands.output import json_option, local_time, print_json_line, print_line, printable
 from agent.commands.password import password_stdin_option, read_password
-from agent.commands.state import connect, ready, state_option
+from agent.commands.remote import cause_of, gone, own_url, tls_context
+from agent.commands.state import connect, state_option
 
 if TYPE_CHECKING:
     from agent.net.websocket import ClientPeer
@@ -26,7 +25,6 @@ ANSWER_S = 15.0
 SILENCE_S = 90.0
 CLOSE_S = 1.0
 LISTENER = "zmes"
-_GOING_AWAY = "closed by the peer with 1001"
 
 
 @click.command()
@@ -44,7 +42,15 @@ _GOING_AWAY = "closed by the peer with 1001"
 )
 @click.option("--monitors", metavar="1,2", help="Only alarms of these monitors.")
 @click.option("--escontrol", is_flag=True, help="Log in to the control category; needs its password.")
-@click.option("-n", "--count", type=click.IntRange(min=1), metavar="N", help="End after N alarms.")
+@click.option(
+    "--voice",
+    "voice_file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Listen to a voice channel instead and record it: FILE.wav, FILE.ogg or FILE.opus.",
+)
+@click.option("--channel", metavar="NAME", help="With --voice: which one. Default: the door's first.")
+@click.option("-n", "--count", type=click.IntRange(min=1), metavar="N", help="End after N alarms (talks).")
 @json_option
 @state_option
 def listen(
@@ -54,6 +60,8 @@ def listen(
     ca_path: Path | None,
     monitors: str | None,
     escontrol: bool,
+    voice_file: Path | None,
+    channel: str | None,
     count: int | None,
     as_json: bool,
 ) -> None:
@@ -62,6 +70,29 @@ def listen(
     With a door running on this machine nothing has to be given. For another door give --url, --user and --ca
     (there: `portero ca --export ca.pem`). With --json one object per alarm and line.
     """
+    if voice_file is not None:
+        if monitors is not None or escontrol:
+            raise click.UsageError("--voice goes neither with --monitors nor with --escontrol.")
+        from agent.commands.channel_options import channel_address
+        from agent.commands.listen_voice import record
+
+        record(
+            channel_address(
+                channel=channel,
+                url=url,
+                user=user,
+                password_stdin=password_stdin,
+                ca_path=ca_path,
+                talk=False,
+            ),
+            voice_file,
+            count=count,
+            as_json=as_json,
+            ca_path=ca_path,
+        )
+        return
+    if channel is not None:
+        raise click.UsageError("--channel goes with --voice FILE.")
     monlist = _monlist(monitors)
     if url is not None and user is None and not escontrol:
         raise click.UsageError(
@@ -69,8 +100,8 @@ def listen(
         )
     if password_stdin and user is None and not escontrol:
         raise click.UsageError("--password-stdin needs --user NAME or --escontrol.")
-    address = url or _own_url()
-    context = _tls(address, ca_path)
+    address = url or own_url(LISTENER, what="event clients", table="workers.zmes.server")
+    context = tls_context(address, ca_path)
     auth = _auth(user, escontrol, password_stdin, monlist)
 
     import trio
@@ -80,11 +111,11 @@ def listen(
     try:
         trio.run(partial(_listen, address, context, auth, count, as_json))
     except (BaseExceptionGroup, AuthenticationError, PeerError) as error:
-        match _cause(error):
+        match cause_of(error):
             case AuthenticationError() as refused:
                 raise _login_failure(refused, user, escontrol) from error
-            case PeerError() as gone:
-                raise _gone(gone, ca_path) from error
+            case PeerError() as lost:
+                raise gone(lost, ca_path) from error
             case None:
                 raise
             case other:
@@ -98,51 +129,6 @@ def _monlist(monitors: str | None) -> str:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise click.BadParameter("expected numbers such as 1,2.", param_hint="--monitors")
     return ",".join(parts)
-
-
-def _own_url() -> str:
-    listeners = ready().get("listeners", {})
-    if LISTENER not in listeners:
-        raise Failure(
-            "the door on this machine serves no event clients",
-            todo="Give it a table [workers.zmes.server], or name another server with --url.",
-        )
-    return str(listeners[LISTENER])
-
-
-def _tls(url: str, ca_path: Path | None) -> ssl.SSLContext | None:
-    """How the server's certificate is checked; it always is.
-
-    The own door's authority is trusted besides the system's ones, a given one instead of them.
-    """
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("wss", "ws") and parts.hostname and parts.port != 0 and parts.username is None
-    except ValueError:
-        good = False
-    if not good:
-        raise click.BadParameter(f"expected wss://HOST:PORT, got {url[:80]!r}.", param_hint="--url")
-    if parts.scheme == "ws":
-        if parts.hostname not in ("127.0.0.1", "::1", "localhost"):
-            click.echo("portero: ws:// sends the password in the clear; wss:// does not", err=True)
-        return None
-    if ca_path is not None:
-        return _context(ca_path)
-    context = ssl.create_default_context()
-    own = own_ca_path()
-    if own.exists():
-        try:
-            context.load_verify_locations(own)
-        except ssl.SSLError as error:
-            raise Failure(f"{own}: not a certificate in PEM form") from error
-    return context
-
-
-def _context(ca_path: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(ca_path))
-    except ssl.SSLError as error:
-        raise Failure(f"{ca_path}: not a certificate in PEM form") from error
 
 
 def _auth(user: str | None, escontrol: bool, password_stdin: bool, monlist: str) -> Auth:
@@ -254,19 +240,6 @@ def _print(item: AlarmItem, as_json: bool) -> None:
     )
 
 
-def _cause(error: BaseException) -> BaseException | None:
-    """Of what ended the connection, together or alone, the one to tell; None for a bug."""
-    from agent.model.errors import AuthenticationError, PeerError
-    from agent.supervise import leaves
-
-    found = list(leaves(error))
-    for kind in (KeyboardInterrupt, OSError, AuthenticationError, PeerError):
-        for leaf in found:
-            if isinstance(leaf, kind):
-                return leaf
-    return None
-
-
 def _login_failure(error: BaseException, user: str | None, escontrol: bool) -> Failure:
     if str(error) == "ESCONTROLDISABLED":
         return Failure(
@@ -280,22 +253,3 @@ def _login_failure(error: BaseException, user: str | None, escontrol: bool) -> F
         else "`portero user list` on the door shows accounts, `portero user password NAME` resets one."
     )
     return Failure(f"the server refused {what} ({error})", todo=todo)
-
-
-def _gone(error: BaseException, ca_path: Path | None) -> Failure:
-    text = str(error)
-    if text.startswith(_GOING_AWAY):
-        return Failure(
-            "the server went away (1001): it stops, or starts again",
-            code=TRY_AGAIN,
-            todo="Try again in a few seconds; `portero status` on the door tells how it is.",
-        )
-    todo = "Is the door running? `portero status` on it tells."
-    if "certificate" in text.lower() or "TLS" in text:
-        todo = (
-            "The server's certificate is not trusted here. On the door: `portero ca --export ca.pem`; "
-            "then give --ca ca.pem here."
-            if ca_path is None
-            else "This server's certificate was not made by that authority, or not for that name."
-        )
-    return Failure(text, code=TRY_AGAIN, todo=todo)

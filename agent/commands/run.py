@@ -26,6 +26,7 @@ _EVERYWHERE = ("::", "0.0.0.0")  # noqa: S104  # compared with, not bound
 
 @click.command()
 @click.option("--sim", "simulated", is_flag=True, help="Run a door made of software; needs no configuration.")
+@click.option("--real-sound", is_flag=True, help="With --sim: use the sound cards that [voice] names.")
 @click.option("--any-port", is_flag=True, help="Let every listener take any free port; see `portero status`.")
 @click.option(
     "--config",
@@ -38,7 +39,14 @@ _EVERYWHERE = ("::", "0.0.0.0")  # noqa: S104  # compared with, not bound
 @click.option("-v", "--verbose", is_flag=True, help="Log every message that clients send, too.")
 @state_option
 @click.pass_context
-def run(context: click.Context, simulated: bool, any_port: bool, path: Path | None, verbose: bool) -> None:
+def run(
+    context: click.Context,
+    simulated: bool,
+    real_sound: bool,
+    any_port: bool,
+    path: Path | None,
+    verbose: bool,
+) -> None:
     """Run the door; --sim runs one made of software.
 
     It runs until Ctrl-C or SIGTERM. Without --state a simulated door keeps its state in ./.state, a real
@@ -61,6 +69,7 @@ def run(context: click.Context, simulated: bool, any_port: bool, path: Path | No
             state_dir=state,
             simulated=simulated,
             any_port=any_port,
+            real_sound=real_sound,
             greet=Greeter(state, servers=_servers(config)),
         )
     )
@@ -100,6 +109,8 @@ class Greeter:
             print_line(f"  {self._command('listen')}      be a phone: alarms as they come")
             print_line(f"  {self._command('sim press')}   ring the bell")
             print_line(f"  {self._command('unlock')}      open the door")
+            if "zello" in listeners:
+                print_line(f"  {self._command('talk FILE.wav')}   speak to whoever stands there")
             print_line(f"  {self._command('status')}      look at it")
 
     def _new(self, name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +14,8 @@ from agent.commands.state import connect, state_option
 from agent.commands.submit import endpoint_argument, endpoints
 
 ANSWER_S = 10.0
+SECOND_BYTES = 32_000  # 16 kHz, 16 bit
+SOUND_BYTES = SECOND_BYTES  # a control request has its limit
 _FOR_MS = click.IntRange(min=1, max=60_000)
 _DONE = {
     "press": "pressed and let go",
@@ -24,6 +28,7 @@ _DONE = {
     "calm": "calm",
     "fail": "broken",
     "heal": "mended",
+    "stall": "hangs",
 }
 
 
@@ -32,7 +37,8 @@ _DONE = {
 def sim() -> None:
     """Play with the simulated board of `portero run --sim`.
 
-    ENDPOINT is a name as `portero status` shows it; for a lock's door contact it is the lock's name.
+    ENDPOINT is a name as `portero status` shows it; for a lock's door contact it is the lock's name. The
+    sound card is `sound_card`, for `fail`, `stall` and `heal`.
     """
 
 
@@ -153,6 +159,57 @@ def fail(endpoint: str, reason: str | None, as_json: bool) -> None:
 def heal(endpoint: str, as_json: bool) -> None:
     """Mend a device."""
     _ask("heal", endpoint, ("", ""), as_json)
+
+
+@sim.command()
+@json_option
+@state_option
+def stall(as_json: bool) -> None:
+    """Let the sound card hang: it gives and takes nothing, until `heal sound_card`."""
+    _ask("stall", "sound_card", ("", ""), as_json)
+
+
+@sim.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+@state_option
+def say(file: Path, as_json: bool) -> None:
+    """Speak into the simulated microphone: a WAV file."""
+    from agent.model.errors import MalformedMessage
+    from agent.voice.wav import read_wav
+
+    try:
+        sound = read_wav(file)
+    except MalformedMessage as error:
+        raise Failure(f"{file}: {error.reason}", todo="Give a WAV file with PCM sound.") from error
+    with connect() as agent:
+        for start in range(0, len(sound), SOUND_BYTES):
+            part = sound[start : start + SOUND_BYTES]
+            agent.ask("sim_say", pcm=base64.b64encode(part).decode())
+    _tell_sound(file, sound, "said at the door", as_json)
+
+
+@sim.command()
+@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@json_option
+@state_option
+def hear(file: Path, as_json: bool) -> None:
+    """Write what the simulated loudspeaker played last to FILE.wav."""
+    from agent.voice.wav import WavWriter
+
+    with connect() as agent:
+        sound = base64.b64decode(agent.ask("sim_hear")["pcm"])
+    with WavWriter(file) as writer:
+        writer.write(sound)
+    _tell_sound(file, sound, "was heard at the door", as_json)
+
+
+def _tell_sound(file: Path, sound: bytes, what: str, as_json: bool) -> None:
+    seconds = len(sound) / SECOND_BYTES
+    if as_json:
+        print_json({"path": str(file), "duration_s": round(seconds, 2)})
+    else:
+        print_line(f"{file}: {seconds:.1f} s {what}")
 
 
 @sim.command()

@@ -27,6 +27,7 @@ def status(context: click.Context, as_json: bool) -> None:
     else:
         _print_head(answer)
         _print_endpoints(answer.get("endpoints", []))
+        _print_voice(answer.get("voice"))
         _print_workers(answer)
         _print_end(answer)
     if answer.get("problems"):
@@ -69,6 +70,28 @@ def _print_endpoints(endpoints: list[dict[str, Any]]) -> None:
             )
         )
     print_table(("ENDPOINT", "LABEL", "KIND", "STATE", "NOTIFY", "PROBLEM"), rows)
+
+
+def _print_voice(voice: dict[str, Any] | None) -> None:
+    if not voice:
+        return
+    click.echo()
+    halves = {name: voice.get(name) or {} for name in ("microphone", "speaker")}
+    rows = [
+        (name, half.get("device", ""), half.get("state", ""), half.get("xruns", 0), half.get("problem", ""))
+        for name, half in halves.items()
+    ]
+    print_table(("SOUND", "DEVICE", "STATE", "XRUNS", "PROBLEM"), rows)
+    if voice.get("talk"):
+        print_line(f"{voice['talk']} speaks at the door")
+    if sent := voice.get("transmission"):
+        print_line(f"the microphone is heard ({sent.get('reason')}, call {sent.get('call_id')})")
+    if last := voice.get("playout"):
+        jitter, depth, late = (last.get(key, 0.0) for key in ("jitter_ms", "depth_ms", "end_to_end_ms"))
+        print_line(
+            f"last talk: jitter {jitter:.1f} ms, buffer {depth:.0f} ms, delay {late:.0f} ms, "
+            f"concealed {last.get('concealed_pct', 0.0):.1f} %"
+        )
 
 
 def _print_workers(answer: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ def test_simulated_door_needs_nothing(
     call = calls[-1]
     assert (call["state_dir"], call["simulated"], call["any_port"]) == (Path(".state"), True, True)
     assert "strike" in call["config"].endpoints
-    assert call["greet"]._servers == {"zmes": "::"}
+    assert call["greet"]._servers == {"zmes": "::", "zello": "::"}
     assert "wss://127.0.0.1:9000/" in done.stdout
     assert "AB:CD" in done.stdout
 

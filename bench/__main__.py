@@ -8,7 +8,7 @@ import sys
 
 from bench.report import table
 
-PARTS = ("codec", "fanout", "latency", "footprint")
+PARTS = ("codec", "voice", "fanout", "latency", "footprint")
 
 
 def main() -> None:

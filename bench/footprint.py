@@ -23,6 +23,13 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 MEASURE = "import time; t = time.process_time(); import {}; print(time.process_time() - t)"
 LIBRARIES = "trio, trio_websocket, msgspec, cbor2, sqlite3, ssl, gpiozero"
 LEAN = "agent.app, agent.workers.zmes.server, hw.gpio"
+VOICE = """
+[voice]
+microphone = "sim"
+speaker = "sim"
+[workers.zmes.server]
+[workers.zello.server]
+"""
 IDLE_S = 30.0
 QUICK_IDLE_S = 6.0
 
@@ -55,11 +62,21 @@ def imports(rounds: int) -> list[Row]:
 
 
 def at_rest(idle_s: float) -> list[Row]:
-    """A ready agent that nobody talks to: its second start, as on any day but the first."""
+    """Ready agents that nobody talks to: the lean one, and the one with a voice."""
+    return [
+        *_at_rest("lean", "[workers.zmes.server]\n", idle_s, 40),
+        *_at_rest("with sound and channels", VOICE, idle_s, 75),
+    ]
+
+
+def _at_rest(name: str, config: str, idle_s: float, limit_mb: float) -> list[Row]:
+    """A second start, as on any day but the first."""
     from harness.agent_process import AgentProcess
 
     with tempfile.TemporaryDirectory() as folder:
-        agent = AgentProcess(Path(folder) / "state")
+        path = Path(folder) / "portero.toml"
+        path.write_text(config)
+        agent = AgentProcess(Path(folder) / "state", config=path)
         with agent:
             agent.stop()
         with agent:
@@ -68,9 +85,9 @@ def at_rest(idle_s: float) -> list[Row]:
             time.sleep(idle_s)
             spent = cpu_s(agent.pid) - before
             rows = [
-                at_most("start to ready", agent.ready_after_s, "s", 2.0),
-                at_most("idle RSS", rss_mb(agent.pid), "MB", 40),
-                at_most("idle CPU", 100 * spent / idle_s, "%", 0.2),
+                at_most(f"{name}: start to ready", agent.ready_after_s, "s", 2.0),
+                at_most(f"{name}: idle RSS", rss_mb(agent.pid), "MB", limit_mb),
+                at_most(f"{name}: idle CPU", 100 * spent / idle_s, "%", 0.2),
             ]
             agent.stop()
     return rows

@@ -29,7 +29,8 @@ PASSWORD = "la llave está bajo la maceta"
 class Door:
     """One `portero run --sim`, with one resident."""
 
-    def __init__(self, folder: Path, *, config: str = "") -> None:
+    def __init__(self, folder: Path, *, config: str = "", environment: dict[str, str] | None = None) -> None:
+        self._environment = {**os.environ, **(environment or {})}
         self.state = folder / "state"
         self.log_path = folder / "door.log"
         self._folder = folder
@@ -43,10 +44,12 @@ class Door:
         if self._config:
             path = self._folder / "portero.toml"
             path.write_text(self._config)
-            command += ["--config", str(path)]
+            command += ["--config", str(path), "--real-sound"]
         begun = time.monotonic()
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
+            )
         path = self.state / "ready.json"
         while not path.exists():
             if self._process.poll() is not None or time.monotonic() - begun > READY_S:
@@ -60,7 +63,11 @@ class Door:
 
     @property
     def url(self) -> str:
-        return str(self.ready["listeners"]["zmes"])
+        return self.address("zmes")
+
+    def address(self, listener: str) -> str:
+        """Where a listener is, as ready.json tells."""
+        return str(self.ready["listeners"][listener])
 
     @property
     def ca(self) -> str:

@@ -28,8 +28,9 @@ REST_S = 0.08  # within its debounce time a button that was let go hears no othe
 class AgentProcess:
     """One run of the agent on a state directory; a context manager that leaves nothing behind.
 
-    environ: more variables. launcher: a command that starts the agent's own, e.g. `setpriv`. stderr: where it
-    logs to instead of `log_path`; a descriptor that stays the caller's.
+    any_port: listeners take free ones, whatever the configuration says. environ: more variables. launcher: a
+    command that starts the agent's own, e.g. `setpriv`. stderr: where it logs to instead of `log_path`; a
+    descriptor that stays the caller's.
     """
 
     def __init__(
@@ -38,13 +39,15 @@ class AgentProcess:
         *,
         config: Path | None = None,
         simulated: bool = True,
+        any_port: bool = True,
         environ: Mapping[str, str] | None = None,
         launcher: Sequence[str] = (),
         stderr: int | None = None,
     ) -> None:
         self.state_dir = state_dir
         self.log_path = state_dir.with_name(state_dir.name + ".log")
-        self._arguments = ["--sim"] if simulated else []
+        self._arguments = ["--any-port"] if any_port else []
+        self._arguments += ["--sim"] if simulated else []
         self._arguments += ["--config", str(config)] if config else []
         self._environ = {**os.environ, "PORTERO_STRICT": "", **(environ or {})}
         self._launcher = list(launcher)
@@ -61,7 +64,7 @@ class AgentProcess:
 
     def begin(self) -> None:
         """Start, and wait for nothing."""
-        command = [*self._launcher, sys.executable, "-m", "agent", "run", "--any-port"]
+        command = [*self._launcher, sys.executable, "-m", "agent", "run"]
         command += ["--state", str(self.state_dir), *self._arguments]
         self._begun = time.monotonic()
         with self.log_path.open("ab") as log:

@@ -1,7 +1,8 @@
 """The one way to move something: authorise, write it down, act, tell.
 
 Nothing else may call an actuating port. Whatever happens, `submit` answers with an Outcome, and every
-submission leaves its trace in the event log: accepted or refused, and failed when it did not happen.
+submission leaves its trace in the event log: accepted or refused, and failed when it did not happen. Only
+what an account asks too fast leaves one trace for all.
 """
 
 from __future__ import annotations
@@ -19,10 +20,16 @@ from agent.model.errors import EndpointError, JournalError
 from agent.model.events import ActionAccepted, ActionFailed, ActionRefused, JournalFailed
 from agent.model.outcomes import Busy, Done, Failed, Outcome, Refused
 from agent.model.principals import Principal, authorise
+from agent.quota import MAX_ACCOUNTS, AccountQuotas
 from agent.runtime import Performer
 
 BUSY_AFTER_S = 2.0
 BARRIER_S = 1.0
+# Actions leave entries in a journal of limited size: whoever asks without end would push history out of it.
+ACTIONS_AT_ONCE = 60
+ACTIONS_HZ = 3.0
+UNLIMITED = frozenset({"control", "rules"})  # who administers this machine; rules pace themselves
+TOO_MANY = "too many requests"
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +59,8 @@ class Dispatch:
         self._new_id = new_id
         self._clock_ns = clock_ns
         self._locks = {name: trio.Lock() for name in performers}
+        self._pace = AccountQuotas(ACTIONS_AT_ONCE, ACTIONS_HZ)
+        self._hasty: set[str] = set()
 
     async def submit(self, action: Action, principal: Principal) -> Outcome:
         """Carry out `action` for `principal`, or say why not.
@@ -61,6 +70,8 @@ class Dispatch:
         """
         await trio.lowlevel.checkpoint()
         action_id = self._new_id()
+        if not self._in_time(principal):
+            return self._too_many(action_id, action, principal)
         name = target(action)
         performer = self._performers.get(name)
         if performer is None:
@@ -123,6 +134,22 @@ class Dispatch:
         except JournalError as error:
             return str(error)
         return None
+
+    def _in_time(self, principal: Principal) -> bool:
+        """False when this account asks faster than a household does."""
+        if principal.via in UNLIMITED or self._pace.take(principal.name, trio.current_time()):
+            self._hasty.discard(principal.name)
+            return True
+        return False
+
+    def _too_many(self, action_id: str, action: Action, principal: Principal) -> Outcome:
+        """Refuse; written down once until the account may ask again."""
+        if principal.name in self._hasty:
+            return Refused(action_id=action_id, reason=TOO_MANY)
+        if len(self._hasty) >= MAX_ACCOUNTS:
+            self._hasty.clear()
+        self._hasty.add(principal.name)
+        return self._refused(action_id, action, principal, TOO_MANY)
 
     def _refused(self, action_id: str, action: Action, principal: Principal, reason: str) -> Refused:
         logger.info("refused action=%s by=%s via=%s reason=%s", action, principal.name, principal.via, reason)

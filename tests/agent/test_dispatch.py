@@ -8,7 +8,7 @@ import trio.testing
 from harness.door import Counting, ObedientJournal, Recorded, who
 from trio.testing import MockClock
 
-from agent.dispatch import BARRIER_S, Dispatch
+from agent.dispatch import ACTIONS_AT_ONCE, BARRIER_S, Dispatch
 from agent.model.actions import Action, Lock, SetNotify, Unlock
 from agent.model.errors import EndpointError
 from agent.model.events import ActionAccepted, ActionFailed, ActionRefused, JournalFailed
@@ -197,3 +197,25 @@ async def test_cancelled_before_the_act_nothing_moves_and_the_log_says_so(
 async def test_submit_checkpoints_also_when_it_refuses(door: Door, autojump_clock: MockClock) -> None:
     with trio.testing.assert_checkpoints():
         await door.dispatch.submit(Unlock(endpoint="attic"), who())
+
+
+async def test_whoever_asks_without_end_is_refused_and_written_down_once(
+    door: Door, autojump_clock: MockClock
+) -> None:
+    eager = Principal(name="eager", role="resident", via="zello")
+    answers = [await door.dispatch.submit(UNLOCK, eager) for _ in range(ACTIONS_AT_ONCE + 20)]
+    assert [type(answer) for answer in answers] == [Done] * ACTIONS_AT_ONCE + [Refused] * 20
+    assert {answer.reason for answer in answers if isinstance(answer, Refused)} == {"too many requests"}
+    assert len(door.strike.done) == ACTIONS_AT_ONCE
+    assert len(door.log.events(ActionRefused)) == 1
+    # Others, and whoever administers the machine, are not meant; nor is this one a moment later.
+    assert isinstance(await door.dispatch.submit(UNLOCK, who()), Done)
+    await trio.sleep(1)
+    assert isinstance(await door.dispatch.submit(UNLOCK, eager), Done)
+
+
+@pytest.mark.parametrize("via", ["control", "rules"])
+async def test_the_machine_itself_has_no_such_limit(door: Door, autojump_clock: MockClock, via: str) -> None:
+    local = Principal(name="root", role="admin", via=via)
+    for _ in range(2 * ACTIONS_AT_ONCE):
+        assert isinstance(await door.dispatch.submit(UNLOCK, local), Done)

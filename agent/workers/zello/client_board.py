@@ -8,8 +8,8 @@ from collections import Counter
 
 import trio
 
+from agent.quota import Quota
 from agent.runtime import Context
-from agent.workers.zello.quota import Quota
 
 COMPLAIN_EVERY_S = 60.0
 LINES = (30, 0.1)  # so many changes of state in the log, then so many a second

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from agent.quota import AccountQuotas
 from agent.runtime import Context
 from agent.workers.zello.agenda import Agenda
 from agent.workers.zello.channel import Channel
@@ -14,7 +15,6 @@ from agent.workers.zello.counters import Counters
 from agent.workers.zello.gate import Gate
 from agent.workers.zello.ids import Ids
 from agent.workers.zello.images import Gallery
-from agent.workers.zello.quota import AccountQuotas
 from agent.workers.zello.relay import Relay
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import trio
 
 from agent.model.errors import MalformedMessage, TryLater
 from agent.net.websocket import Peer, text_frame
+from agent.quota import Quota
 from agent.workers.zello.access import right_on
 from agent.workers.zello.commands import (
     MAX_CHANNELS,
@@ -35,7 +36,6 @@ from agent.workers.zello.errors import CloseCode, ErrorCode
 from agent.workers.zello.events import ChannelStatus, ErrorTold, Reply, encode_told
 from agent.workers.zello.gate import Admission
 from agent.workers.zello.packets import HEADER_BYTES, MAX_IMAGE_BYTES
-from agent.workers.zello.quota import Quota
 from agent.workers.zello.uplink import Uplink
 from agent.workers.zello.wire import PATHS, TRANSITIONS, State, Step
 

@@ -9,6 +9,7 @@ import trio
 from agent.model.errors import MalformedMessage
 from agent.model.principals import Principal
 from agent.net.websocket import text_frame
+from agent.quota import AccountQuotas
 from agent.workers.zello.access import Right
 from agent.workers.zello.channel import Channel
 from agent.workers.zello.commands import SendImage, SendLocation, SendText, StartStream, StopStream
@@ -16,7 +17,6 @@ from agent.workers.zello.downlink import Downlink
 from agent.workers.zello.errors import ErrorCode
 from agent.workers.zello.events import LocationReceived, Reply, TextReceived, encode_told
 from agent.workers.zello.packets import MAX_IMAGE_BYTES, ImagePacket, VoicePacket, decode_packet
-from agent.workers.zello.quota import AccountQuotas
 from agent.workers.zello.stream import VoiceStream
 
 if TYPE_CHECKING:

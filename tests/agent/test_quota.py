@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.workers.zello.quota import MAX_ACCOUNTS, AccountQuotas, Quota
+from agent.quota import MAX_ACCOUNTS, AccountQuotas, Quota
 
 
 def test_a_bucket_gives_what_it_holds_and_fills_again() -> None:

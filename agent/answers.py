@@ -133,7 +133,9 @@ class Answers:
     async def _voice_login(self, request: Request) -> object:
         await trio.lowlevel.checkpoint()
         self._intercom()
-        account, secret = self._passes.issue_voice(talk=request.get("talk", bool, False))
+        account, secret = self._passes.issue_voice(
+            talk=request.get("talk", bool, False), who=request.account.removeprefix("local:")
+        )
         return {"account": account, "secret": secret}
 
     async def _audio_test(self, request: Request) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from agent.runtime import Authenticator
 LIFETIME_S = 3600.0
 MOST = 32
 PREFIX = "listen-"
+MAX_WHO_CHARS = 32
 
 
 class _Pass(NamedTuple):
@@ -43,15 +45,17 @@ class Passes:
         """A new (account, secret), good for an hour, of somebody who may be told of events and do nothing."""
         return self._issue("guest", ())
 
-    def issue_voice(self, *, talk: bool) -> tuple[str, str]:
+    def issue_voice(self, *, talk: bool, who: str = "") -> tuple[str, str]:
         """A new (account, secret), good for an hour, of somebody who may hear the visitor.
 
-        talk: and may answer, speak and hang up; nothing else in any case.
+        talk: and may answer, speak and hang up; nothing else in any case. who: asked for it; is part of the
+        account, so that the list of calls tells who answered.
         """
-        return self._issue("resident", (TALK_TARGET, CALL_TARGET) if talk else ())
+        return self._issue("resident", (TALK_TARGET, CALL_TARGET) if talk else (), who)
 
-    def _issue(self, role: Role, endpoints: tuple[str, ...]) -> tuple[str, str]:
-        account = PREFIX + secrets.token_hex(4)
+    def _issue(self, role: Role, endpoints: tuple[str, ...], who: str = "") -> tuple[str, str]:
+        plain = re.sub(r"[^A-Za-z0-9_.]", "", who)[:MAX_WHO_CHARS]
+        account = PREFIX + (f"{plain}-" if plain else "") + secrets.token_hex(4)
         secret = secrets.token_urlsafe(24)
         self._passes[account] = _Pass(secret, time.monotonic() + LIFETIME_S, role, Grant(endpoints=endpoints))
         while len(self._passes) > MOST:

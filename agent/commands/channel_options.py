@@ -67,26 +67,21 @@ def channel_address(
         raise click.UsageError("--password-stdin needs --user NAME.")
     address = url or own_url(LISTENER, what="voice channels", table="workers.zello.server")
     tls = tls_context(address, ca_path)
+    account, password = user, ""
     if user is None or channel is None:
         with connect() as agent:
             if channel is None:
                 channel = _first_channel(agent.ask("status"))
             if user is None:
                 login = agent.ask("voice_login", talk=talk)
-                user, password = str(login["account"]), str(login["secret"])
-    if user is not None and (url is not None or not _is_pass(user)):
+                account, password = str(login["account"]), str(login["secret"])
+    if user is not None:
         password = read_password(
             f"Password of {user}", password_stdin, todo="Pipe it in with --password-stdin."
         )
     return ChannelAddress(
-        url=address, tls=tls, user=user or "", password=password, channel=channel, listen_only=not talk
+        url=address, tls=tls, user=account or "", password=password, channel=channel, listen_only=not talk
     )
-
-
-def _is_pass(user: str) -> bool:
-    from agent.access.passes import PREFIX
-
-    return user.startswith(PREFIX)
 
 
 def _first_channel(status: dict[str, Any]) -> str:

@@ -133,3 +133,12 @@ async def test_the_oldest_of_too_many_is_dropped(desk: Desk) -> None:
 def test_no_secret_in_a_repr(desk: Desk) -> None:
     _, secret = desk.passes.issue()
     assert secret not in repr(desk.passes)
+
+
+async def test_a_voice_pass_tells_who_asked_for_it(desk: Desk) -> None:
+    account, secret = desk.passes.issue_voice(talk=True, who="ro ot/\n-x")
+    assert account.startswith(f"{PREFIX}rootx-")
+    assert len(desk.passes.issue_voice(talk=True, who="w" * 500)[0]) <= 64
+    principal = await desk.log_in(account, secret)
+    assert principal is not None
+    assert principal.name == account

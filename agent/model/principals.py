@@ -63,6 +63,14 @@ class Principal(Struct, frozen=True, kw_only=True):
     grant: Grant = Grant()
 
 
+def in_force(principal: Principal, at_ns: int) -> bool:
+    """True within the time that the principal was given, if it was given one."""
+    grant = principal.grant
+    return (grant.not_before_ns is None or grant.not_before_ns <= at_ns) and (
+        grant.not_after_ns is None or at_ns < grant.not_after_ns
+    )
+
+
 def authorise(principal: Principal, action: Action, now_ns: int) -> str | None:
     """None when `principal` may do `action` at `now_ns`, else the reason why not."""
     if type(action) not in _RIGHTS.get(principal.role, frozenset()):

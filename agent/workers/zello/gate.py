@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from agent.model.principals import Principal
+from agent.model.principals import Principal, in_force
 from agent.runtime import Context
 from agent.workers.zello.commands import Logon
 from agent.workers.zello.config import ServerConfig
@@ -83,12 +83,4 @@ class Gate:
         # Changed while its password was being checked.
         if not self._context.authenticator.admits(principal.name):
             return None
-        return Admission(principal=principal) if in_force(principal, self._clock_s()) else None
-
-
-def in_force(principal: Principal, now_s: float) -> bool:
-    """True within the time that the principal was given, if it was given one."""
-    grant, at_ns = principal.grant, int(now_s * 1e9)
-    return (grant.not_before_ns is None or grant.not_before_ns <= at_ns) and (
-        grant.not_after_ns is None or at_ns < grant.not_after_ns
-    )
+        return Admission(principal=principal) if in_force(principal, int(self._clock_s() * 1e9)) else None

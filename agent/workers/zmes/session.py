@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 import trio
 
 from agent.model.errors import MalformedMessage, TryLater
-from agent.model.principals import Principal
+from agent.model.principals import Principal, in_force
 from agent.net.websocket import Peer, text_frame
 from agent.workers.zmes.filter import MonitorFilter
 from agent.workers.zmes.wire import (
@@ -80,7 +80,7 @@ class Session:
         return (
             self._state is State.VALID
             and not self.superseded
-            and (self._principal is None or _in_force(self._principal, at_ns))
+            and (self._principal is None or in_force(self._principal, at_ns))
         )
 
     @property
@@ -207,7 +207,7 @@ class Session:
                     )
                 except TryLater:
                     later = True
-                ok = principal is not None and _in_force(principal, time.time_ns())
+                ok = principal is not None and in_force(principal, time.time_ns())
         if self._ended():
             # From outside, while the password was checked.
             return
@@ -318,11 +318,3 @@ class Session:
         else:
             self._send(await self._desk.answer(message, self.peer.address))
             await self._desk.finish(message, self.peer.address)
-
-
-def _in_force(principal: Principal, at_ns: int) -> bool:
-    """True within the time that the principal was given, if it was given one."""
-    grant = principal.grant
-    return (grant.not_before_ns is None or grant.not_before_ns <= at_ns) and (
-        grant.not_after_ns is None or at_ns < grant.not_after_ns
-    )

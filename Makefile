@@ -14,7 +14,7 @@ run: ## set up, then run a simulated door; its state is kept in .state
 	@exec $(BIN)/portero run --sim --state .state $(ARGS)
 
 test: setup ## set up, then run every test (ARGS='-k bell' for some)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 bench: setup ## measure the hot paths and print a table (ARGS=--quick for a minute's worth)
 	$(BIN)/python -m bench $(ARGS)

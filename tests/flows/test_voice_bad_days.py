@@ -110,7 +110,7 @@ async def test_the_server_takes_the_floor_from_who_never_stops(door: Door) -> No
             stream = await ana.start()
             await ana.send(stream, speech(7.0))
             heard = await ben.talk_of("ana")
-            assert heard.seconds == pytest.approx(5.0, abs=0.1)
+            assert heard.seconds == pytest.approx(5.0, abs=0.4)
             assert stream in ana.stopped
             await ben.say(speech(0.5))
 

@@ -7,11 +7,9 @@ bounded in bytes or fragments, and makes every send a scheduler round.
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 
@@ -20,7 +18,7 @@ from msgspec import Struct
 from trio_websocket import ConnectionClosed, wrap_server_stream
 
 from agent.model.errors import PeerError
-from agent.net.addresses import network_of
+from agent.net.admission import Admission
 from agent.net.frame_stream import FrameStream
 from agent.net.frames import FrameMeter, binary_frame, text_frame
 from agent.net.peer import GONE_GRACE_S, STALLED, ClientPeer, Peer
@@ -40,8 +38,6 @@ __all__ = [
     "text_frame",
 ]
 
-ACCEPT_RETRY_S = 0.1
-ACCEPTS_PER_WAKE = 16
 TLS_TURN_S = 0.25  # a hundred strangers that stall in theirs delay an honest newcomer by three seconds
 FAN_OUT_BATCH = 64
 
@@ -152,47 +148,16 @@ class _Server:
         self._limits = limits
         self._guard = guard
         self._counters = counters
-        self._per_address: Counter[str] = Counter()
-        self._per_network: Counter[str] = Counter()
+        self._admission = Admission(
+            max_connections=limits.max_connections, max_per_peer=limits.max_per_peer, counters=counters
+        )
         self._sessions: dict[Peer, trio.CancelScope] = {}
         self._arrival = trio.lowlevel.ParkingLot()
         self._tls_turns = trio.CapacityLimiter(limits.max_tls_handshakes)
 
     async def accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         """Take connections in, or turn them away while that is still cheap."""
-        while True:
-            await trio.lowlevel.wait_readable(listener)
-            for _ in range(ACCEPTS_PER_WAKE):
-                try:
-                    sock, name = listener.accept()
-                except BlockingIOError:
-                    break
-                except OSError as error:
-                    if error.errno in (errno.EBADF, errno.EINVAL, errno.ENOTSOCK):
-                        raise PeerError("the listening socket was closed") from error
-                    # Out of descriptors or memory: the backlog waits with us. Anything else was the peer's.
-                    self._counters.accept_errors += 1
-                    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                        await trio.sleep(ACCEPT_RETRY_S)
-                    break
-                address = str(name[0]).removeprefix("::ffff:")
-                if self._is_full(address):
-                    self._counters.refused += 1
-                    sock.close()
-                    continue
-                self._counters.open += 1
-                self._per_address[address] += 1
-                self._per_network[network_of(address)] += 1
-                nursery.start_soon(self._connection, sock, address, int(name[1]))
-
-    def _is_full(self, address: str) -> bool:
-        """True when there is no room for one more from this address."""
-        limits, network = self._limits, network_of(address)
-        return (
-            self._counters.open >= limits.max_connections
-            or self._per_address[address] >= limits.max_per_peer
-            or (network != address and self._per_network[network] >= max(1, limits.max_connections // 2))
-        )
+        await self._admission.accept(listener, nursery, self._connection)
 
     async def tend(self, nursery: trio.Nursery) -> None:
         """Keep connections alive and end dead ones; one task for all of them."""
@@ -217,16 +182,8 @@ class _Server:
 
     async def _connection(self, sock: socket.socket, address: str, port: int) -> None:
         name = f"websocket {address}"
-        try:
-            async with self._guard(name):
-                await self._admit(sock, address, port, name)
-        finally:
-            sock.close()
-            self._counters.open -= 1
-            for counts, key in ((self._per_address, address), (self._per_network, network_of(address))):
-                counts[key] -= 1
-                if not counts[key]:
-                    del counts[key]
+        async with self._guard(name):
+            await self._admit(sock, address, port, name)
 
     async def _admit(self, sock: socket.socket, address: str, port: int, name: str) -> None:
         limits = self._limits

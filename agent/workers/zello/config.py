@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
 from agent.model.principals import Role
-from agent.wire.fingerprint import plain_fingerprint
+from agent.wire.url import check_trust, check_url
 from agent.workers.zello.words import CommandName, phrases
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -38,7 +37,7 @@ class SnapshotConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if bool(self.command) == bool(self.url):
             raise ValueError("expected either command or url")
         if self.url:
-            check_url(self.url, ("http", "https"))
+            check_url(self.url, schemes=("http", "https"))
         elif self.user or self.password_file is not None:
             raise ValueError("user and password_file belong to a url")
         if bool(self.user) != (self.password_file is not None):
@@ -184,7 +183,7 @@ class CloudConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     fingerprint: str | None = None
 
     def __post_init__(self) -> None:
-        check_url(self.url, ("wss", "ws"))
+        check_url(self.url, schemes=("wss", "ws"))
         if bool(self.username) != (self.password_file is not None):
             raise ValueError("username and password_file: both or neither")
         if bool(self.issuer) != (self.private_key_file is not None):
@@ -207,32 +206,3 @@ class ZelloConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         names = [cloud.name for cloud in self.cloud]
         if len(set(names)) != len(names):
             raise ValueError("two [[workers.zello.cloud]] have the same name")
-
-
-def check_url(url: str, schemes: tuple[str, ...]) -> None:
-    """Refuse anything but an absolute URL without credentials. Raises: ValueError, without the URL."""
-    parts = urlsplit(url)
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ValueError(f"expected a URL that begins with {' or '.join(f'{name}://' for name in schemes)}")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a URL must not carry a user or password")
-    if any(not character.isprintable() or character == " " for character in url) or parts.fragment:
-        raise ValueError("expected a URL without spaces and without a #")
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if port == 0:
-        raise ValueError("expected a port of 1..65535")
-
-
-def check_trust(url: str, ca_file: str | None, fingerprint: str | None) -> None:
-    """How a server's certificate is checked has to make sense. Raises: ValueError."""
-    if ca_file is None and fingerprint is None:
-        return
-    if ca_file is not None and fingerprint is not None:
-        raise ValueError("ca_file and fingerprint exclude each other: a pinned one needs no authority")
-    if not url.startswith(("wss:", "https:")):
-        raise ValueError("ca_file and fingerprint belong to a URL with TLS")
-    if fingerprint is not None:
-        plain_fingerprint(fingerprint)

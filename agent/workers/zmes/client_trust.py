@@ -6,7 +6,8 @@ import ssl
 
 from agent.net.trust import client_context, read_secret
 from agent.wire.fingerprint import plain_fingerprint
-from agent.workers.zmes.config import UpstreamConfig, is_loopback
+from agent.wire.url import is_loopback
+from agent.workers.zmes.config import UpstreamConfig
 
 __all__ = ["read_secret", "tls_context", "weaknesses"]
 

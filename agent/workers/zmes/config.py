@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
 from agent.wire.fingerprint import plain_fingerprint
+from agent.wire.url import check_url, is_loopback
 
 AlarmKind = Literal["ring", "contact", "door", "siren", "lock"]
 CauseKey = Literal[
@@ -126,24 +126,3 @@ class ZmesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         names = [upstream.name for upstream in self.upstream]
         if len(set(names)) != len(names):
             raise ValueError("two upstream servers have the same name")
-
-
-def check_url(url: str, *, schemes: tuple[str, ...]) -> None:
-    """Refuse anything but an absolute URL without credentials. Raises: ValueError."""
-    parts = urlsplit(url)
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ValueError(f"expected a URL that begins with {' or '.join(f'{name}://' for name in schemes)}")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a URL must not carry a user or password")
-    if parts.port == 0:
-        raise ValueError("expected a URL with a port of 1..65535")
-
-
-def is_loopback(host: str) -> bool:
-    """True for an address, or `localhost`, that no other machine can reach."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -241,7 +241,7 @@ async def test_too_many_are_refused_and_room_is_made_again() -> None:
 async def test_one_network_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stranger has as many addresses of an IPv6 /64 as it likes."""
     monkeypatch.setattr(
-        "agent.net.websocket.network_of", lambda host: host if host == "127.0.0.9" else "2001:db8::/64"
+        "agent.net.admission.network_of", lambda host: host if host == "127.0.0.9" else "2001:db8::/64"
     )
     limits = Limits(max_connections=4, max_per_peer=1)
     async with served(limits=limits) as server, AsyncExitStack() as stack:

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.workers.zmes.config import PushConfig, ServerConfig, ZmesConfig, is_loopback
+from agent.wire.url import is_loopback
+from agent.workers.zmes.config import PushConfig, ServerConfig, ZmesConfig
 
 
 def server(**fields: Any) -> ServerConfig:

@@ -105,7 +105,7 @@ async def test_a_service_that_is_not_there(tmp_path: Path, monkeypatch: pytest.M
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("url", ["https://push.example/\x01", "https://ä..example/", "https://xn--/"])
+@pytest.mark.parametrize("url", ["https://ä..example/", "https://xn--/"])
 async def test_an_impossible_url_stops_no_bell(tmp_path: Path, url: str) -> None:
     (tmp_path / "key").write_text("k")
     config = PushConfig(url=url, key_file=str(tmp_path / "key"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -20,7 +20,7 @@ from agent.bus import EventLog
 from agent.control import Answer, Request, Stream
 from agent.dispatch import Dispatch
 from agent.model.actions import Action, StartTalk
-from agent.model.errors import AgentError, MalformedMessage
+from agent.model.errors import CommandError, MalformedMessage
 from agent.model.events import AccountChanged
 from agent.model.principals import Principal, Role, authorise
 from agent.model.records import Gap, to_plain
@@ -49,10 +49,6 @@ UserName = Annotated[str, Meta(min_length=1, max_length=64)]
 logger = logging.getLogger(__name__)
 
 
-class CommandError(AgentError):
-    """A local command that cannot be done; the text says why."""
-
-
 class Answers:
     """The commands of one running agent."""
 
@@ -65,6 +61,7 @@ class Answers:
         users: AccessStore,
         passes: Passes,
         board: FakePins | None,
+        ask_worker: Callable[[str, str, Request], Awaitable[object]],
         sound: Sound | None = None,
     ) -> None:
         self._status = status
@@ -73,6 +70,7 @@ class Answers:
         self._users = users
         self._passes = passes
         self._board = board
+        self._ask_worker = ask_worker
         self._sound = sound
 
     def answers(self) -> dict[str, Answer]:
@@ -98,6 +96,7 @@ class Answers:
             "key_add": self._key_add,
             "key_list": self._key_list,
             "key_revoke": self._key_revoke,
+            "worker": self._worker,
         }
 
     def streams(self) -> dict[str, Stream]:
@@ -287,6 +286,10 @@ class Answers:
         owner = await self._users.revoke_api_key(request.get("id", str))
         self._tell(request, owner, "key_revoked")
         return {}
+
+    async def _worker(self, request: Request) -> object:
+        """What one protocol is asked by a command of its own."""
+        return await self._ask_worker(request.get("worker", str), request.get("verb", str), request)
 
     def _tell(self, request: Request, account: str, change: Change) -> None:
         self._log.publish(AccountChanged(account=account, change=change, by=request.account))

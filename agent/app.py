@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trio
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from agent import __version__, rules
 from agent.access.authenticate import Access
+from agent.access.keyring import KeyRing
 from agent.access.passes import Passes
 from agent.access.store import AccessStore
+from agent.alarm import Alarm
 from agent.answers import Answers, uptime_s
 from agent.boot import next_boot
 from agent.bus import EventLog
@@ -34,16 +36,18 @@ from agent.control import ControlServer
 from agent.dispatch import Dispatch
 from agent.endpoints import House
 from agent.intercom.silence import NoVoice
+from agent.journal.history import JournalHistory
 from agent.journal.store import Journal, OpenedJournal
 from agent.memory import return_free_memory
-from agent.model.actions import CALL_TARGET, NOTIFY_TARGET, TALK_TARGET
+from agent.model.actions import ALARM_TARGET, CALL_TARGET, NOTIFY_TARGET, TALK_TARGET
 from agent.model.errors import ConfigError, JournalError
 from agent.model.events import AgentStarted, AgentStopping, HardwareFailed, JournalFailed
+from agent.net.http_site import HttpSite
 from agent.net.tls import Tls
 from agent.notify import Notify
 from agent.ready import Ready
 from agent.registry import WORKERS
-from agent.runtime import Performer
+from agent.runtime import AlarmStatus, Performer
 from agent.stop import StopRequest
 from agent.supervise import Guard, leaves, supervise
 from agent.systemd import RingProof, ServiceManager
@@ -153,6 +157,9 @@ class _Agent:
             TALK_TARGET: self._voice,
             NOTIFY_TARGET: self._notify,
         }
+        self._alarm = self._make_alarm(config)
+        if self._alarm is not None:
+            performers[ALARM_TARGET] = self._alarm
         self._dispatch = Dispatch(log=self._log, journal=self._journal, performers=performers, new_id=_new_id)
         self._ready = Ready(state_dir / "ready.json")
         self._manager = ServiceManager()
@@ -183,7 +190,7 @@ class _Agent:
                     self._log.publish(JournalFailed(reason=self._opened.problem, moved_to=moved))
                 pins = self._pins()
                 try:
-                    with open_board(self._config.endpoints, pins=pins) as board:
+                    with open_board(self._config.pins, pins=pins) as board:
                         self._board = board
                         with StopRequest(board.close) as stop:
                             await self._run_house(board, pins, stop, first, greet)
@@ -214,6 +221,8 @@ class _Agent:
         async with trio.open_nursery() as core:
             await core.start(stop.watch_signals)
             await core.start(partial(self._calls.run, after=first))
+            if self._alarm is not None:
+                await core.start(partial(self._alarm.run, after=first))
             await core.start(self._house.run, board)
             if self._sound is not None:
                 # Comfort: a bug in it must not take the bell and the locks down.
@@ -261,6 +270,10 @@ class _Agent:
         fingerprint = await self._prepare(tls)
         core.start_soon(tls.renew_forever)
         self._ready.ca = str(tls.ca_path)
+        site = HttpSite(
+            self._config.http, tls, guard=Guard("http", log.publish, strict=STRICT), any_port=self._any_port
+        )
+        await core.start(partial(supervise, "http", site.run, report=log.publish, strict=STRICT))
         self._bench = bench = Workbench(
             log=log,
             boot_number=self._boot.number,
@@ -269,10 +282,17 @@ class _Agent:
             notifications=self._notify,
             voice=self._voice,
             submit=self._dispatch.submit,
+            state_of=self._house.state_of,
+            alarm=self._alarm_status,
+            history=JournalHistory(self._state_dir / "journal.db"),
+            mount=site.mount,
+            remotes=self._house.remotes,
+            keys=KeyRing(users, report=log.publish),
             tls=tls,
             ready=self._ready,
             state_dir=self._state_dir / "workers",
             any_port=self._any_port,
+            door=self._config.door.name,
             strict=STRICT,
         )
         answers = Answers(
@@ -282,6 +302,7 @@ class _Agent:
             users=users,
             passes=passes,
             board=pins if isinstance(pins, FakePins) else None,
+            ask_worker=bench.ask,
             sound=self._sound,
         )
         control = ControlServer(
@@ -353,6 +374,20 @@ class _Agent:
             simulated=self._simulated and not self._real_sound,
         )
 
+    def _make_alarm(self, config: Config) -> Alarm | None:
+        if config.alarm is None:
+            return None
+        return Alarm(
+            config.alarm,
+            self._house.infos,
+            log=self._log,
+            path=self._state_dir / "alarm.json",
+            state_of=self._house.state_of,
+        )
+
+    def _alarm_status(self) -> AlarmStatus | None:
+        return self._alarm.status() if self._alarm is not None else None
+
     def _pins(self) -> PinSource:
         if self._simulated:
             return FakePins(mirror=self._state_dir / "relays.sim")
@@ -376,6 +411,8 @@ class _Agent:
         problems = self._house.problems()
         if journal.problem:
             problems.append(f"journal: {journal.problem}")
+        if self._alarm is not None and self._alarm.problem:
+            problems.append(f"alarm system: {self._alarm.problem}")
         if self._sound is not None:
             problems.extend(self._sound.intercom.problems())
         return {
@@ -392,6 +429,7 @@ class _Agent:
                 {"call_id": call.call_id, "endpoint": call.endpoint, "state": call.state}
                 for call in self._calls.open_calls()
             ],
+            "alarm": to_builtins(self._alarm_status()),
             "journal": {name: getattr(journal, name) for name in journal.__struct_fields__},
             "voice": self._sound.intercom.status() if self._sound is not None else None,
             "workers": self._bench.states() if self._bench is not None else {},

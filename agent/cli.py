@@ -33,6 +33,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
         "ring": ("actuate", "ring", "Ring a bell as if its button was pressed."),
         "answer": ("call", "answer", "Take the ringing call."),
         "hangup": ("call", "hangup", "End the call, ringing or answered."),
+        "arm": ("alarm", "arm", "Arm the alarm system."),
+        "disarm": ("alarm", "disarm", "Disarm the alarm system, and end an alarm."),
         "mute": ("notify", "mute", "Stop notifications of endpoints."),
         "unmute": ("notify", "unmute", "Notify of endpoints whatever clients and quiet hours say."),
         "notify-default": ("notify", "notify_default", "Notify of endpoints as clients and quiet hours say."),
@@ -40,6 +42,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
     "People": {
         "user": ("user", "user", "Add, change, list and remove users."),
         "key": ("key", "key", "Add, list and revoke API keys."),
+        "deconz": ("deconz", "deconz", "Let smart homes in, and pair with a gateway."),
     },
     "Care": {
         "check-config": ("check_config", "check_config", "Check the configuration without starting."),

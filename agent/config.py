@@ -6,10 +6,12 @@ into a path, what was expected and what was found. Nothing is reloaded: change t
 
 from __future__ import annotations
 
+import operator
 import re
 import tomllib
 import types
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -17,10 +19,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agent.access.config import AccessConfig
+from agent.alarm import DOOR, AlarmConfig
 from agent.calls import CallsConfig
 from agent.intercom.config import VoiceConfig
 from agent.journal.config import JournalConfig
 from agent.model.actions import (
+    ALARM_TARGET,
     CALL_TARGET,
     NOTIFY_TARGET,
     TALK_TARGET,
@@ -34,31 +38,26 @@ from agent.model.actions import (
     target,
 )
 from agent.model.errors import ConfigError, ConfigErrors
+from agent.net.http_site import HttpConfig
 from agent.net.tls import TlsConfig
 from agent.notify import NEVER_MUTED, NotifyConfig
 from agent.rules import RuleConfig
-from hw.pins import (
-    ButtonPins,
-    EndpointName,
-    EndpointPins,
-    LightPins,
-    LockPins,
-    SirenPins,
-    check_conflicts,
-    sim_endpoints,
-)
+from agent.runtime import RemoteConfig
+from hw.pins import EndpointName, EndpointPins, LockPins, check_conflicts, sim_endpoints
 
 MAX_FILE_BYTES = 256 * 1024
 FOUND_CHARS = 60
-SIMULATED_WORKERS = ("zmes", "zello")
-MOVED_BY: dict[type, type[Struct]] = {
-    Unlock: LockPins,
-    Lock: LockPins,
-    SoundSiren: SirenPins,
-    StopSiren: SirenPins,
-    SwitchLight: LightPins,
-    Ring: ButtonPins,
+SIMULATED_WORKERS = ("zmes", "zello", "deconz")
+MOVED_BY: dict[type, str] = {
+    Unlock: "lock",
+    Lock: "lock",
+    SoundSiren: "siren",
+    StopSiren: "siren",
+    SwitchLight: "light",
+    Ring: "button",
 }
+NO_ALARM = "this door has no alarm system: give the door a table [alarm]"
+RemoteKinds = Mapping[str, type[RemoteConfig]]
 
 
 class DoorConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,21 +75,30 @@ class BoardConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration; every setting has a default that works, a real door adds its endpoints.
 
+    endpoints: the door's own hardware, and what lives on a foreign system but belongs to this door.
+    alarm: the alarm system; without this table the door has none.
     voice: the sound card; without this table the door neither hears nor speaks.
     workers: one table per protocol; a worker without its table is not started.
     """
 
     door: DoorConfig = DoorConfig()
     board: BoardConfig = BoardConfig()
-    endpoints: dict[EndpointName, EndpointPins] = {}
+    endpoints: dict[EndpointName, EndpointPins | RemoteConfig] = {}
     calls: CallsConfig = CallsConfig()
     notify: NotifyConfig = NotifyConfig()
+    alarm: AlarmConfig | None = None
     rules: tuple[RuleConfig, ...] = ()
     journal: JournalConfig = JournalConfig()
     access: AccessConfig = AccessConfig()
     tls: TlsConfig = TlsConfig()
+    http: HttpConfig = HttpConfig()
     voice: VoiceConfig | None = None
     workers: dict[str, Any] = {}
+
+    @property
+    def pins(self) -> dict[str, EndpointPins]:
+        """The endpoints on this machine's own wires."""
+        return _pins(self.endpoints)
 
 
 def simulated(workers: Mapping[str, type[Struct]]) -> Config:
@@ -102,7 +110,13 @@ def simulated(workers: Mapping[str, type[Struct]]) -> Config:
     return parse(plain, workers, simulated=True)
 
 
-def load(path: Path, workers: Mapping[str, type[Struct]], *, simulated: bool = False) -> Config:
+def load(
+    path: Path,
+    workers: Mapping[str, type[Struct]],
+    *,
+    remotes: RemoteKinds = types.MappingProxyType({}),
+    simulated: bool = False,
+) -> Config:
     """The configuration of a file.
 
     Raises: ConfigErrors with every mistake found; only what concerns several settings of one table at once is
@@ -126,11 +140,19 @@ def load(path: Path, workers: Mapping[str, type[Struct]], *, simulated: bool = F
         plain = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a number of thousands of digits
         raise ConfigErrors([ConfigError(str(path), f"not TOML: {error}")]) from error
-    return parse(plain, workers, simulated=simulated)
+    return parse(plain, workers, remotes=remotes, simulated=simulated)
 
 
-def parse(plain: dict[str, Any], workers: Mapping[str, type[Struct]], *, simulated: bool = False) -> Config:
+def parse(
+    plain: dict[str, Any],
+    workers: Mapping[str, type[Struct]],
+    *,
+    remotes: RemoteKinds = types.MappingProxyType({}),
+    simulated: bool = False,
+) -> Config:
     """The configuration of a plain dict. Worker tables come back as the workers' own structs.
+
+    remotes: how each worker configures an endpoint that lives on its foreign system.
 
     simulated: without endpoints the simulated door's own stand in.
     Raises: ConfigErrors with every mistake found.
@@ -144,7 +166,7 @@ def parse(plain: dict[str, Any], workers: Mapping[str, type[Struct]], *, simulat
         elif key == "workers":
             parts[key] = _tables(key, value, workers, errors)
         elif key == "endpoints":
-            parts[key] = _endpoints(value, errors)
+            parts[key] = _endpoints(value, remotes, errors)
         elif key == "rules":
             parts[key] = _rules(value, errors)
         else:
@@ -173,18 +195,19 @@ def _tables(
     return tables
 
 
-def _endpoints(value: object, errors: list[ConfigError]) -> dict[str, Any]:
+def _endpoints(value: object, remotes: RemoteKinds, errors: list[ConfigError]) -> dict[str, Any]:
     if not isinstance(value, dict):
         errors.append(ConfigError("endpoints", "expected one table per endpoint"))
         return {}
+    kinds = reduce(operator.or_, remotes.values(), EndpointPins)
     endpoints = {}
     for name, table in value.items():
         path = f"endpoints.{name}"
-        if name in (CALL_TARGET, TALK_TARGET, NOTIFY_TARGET):
+        if name in (CALL_TARGET, TALK_TARGET, NOTIFY_TARGET, ALARM_TARGET):
             errors.append(ConfigError(path, "this name has a meaning of its own, choose another"))
             continue
         _convert(path, name, EndpointName, errors)
-        endpoints[name] = _convert(path, table, EndpointPins, errors)
+        endpoints[name] = _convert(path, table, kinds, errors)
     return endpoints
 
 
@@ -198,10 +221,36 @@ def _rules(value: object, errors: list[ConfigError]) -> tuple[Any, ...]:
 def _across(parts: dict[str, Any]) -> list[ConfigError]:
     """Mistakes that no single table shows."""
     endpoints: dict[str, Any] = parts.get("endpoints", {})
-    errors = [ConfigError("endpoints", text) for text in check_conflicts(endpoints)]
+    errors = [ConfigError("endpoints", text) for text in check_conflicts(_pins(endpoints))]
+    errors += _across_remotes(endpoints, parts.get("workers", {}))
+    alarm: AlarmConfig | None = parts.get("alarm")
+    if alarm is not None:
+        errors += _across_alarm(alarm, endpoints)
     for index, rule in enumerate(parts.get("rules", ())):
-        errors += _across_rule(f"rules[{index}]", rule, endpoints)
+        errors += _across_rule(f"rules[{index}]", rule, endpoints, alarm)
     return errors + _across_notify(parts.get("notify", NotifyConfig()), endpoints)
+
+
+def _across_remotes(endpoints: dict[str, Any], workers: dict[str, Any]) -> list[ConfigError]:
+    """Endpoints whose foreign system is not spoken, or does not know where they should be."""
+    errors = []
+    for name, remote in endpoints.items():
+        if not isinstance(remote, RemoteConfig):
+            continue
+        system = _kind(remote)
+        if system not in workers:
+            errors.append(ConfigError(f"endpoints.{name}", f"nobody speaks {system}: add [workers.{system}]"))
+        elif (reason := workers[system].misplaced(remote)) is not None:
+            errors.append(ConfigError(f"endpoints.{name}", reason))
+    return errors
+
+
+def _pins(endpoints: dict[str, Any]) -> dict[str, EndpointPins]:
+    return {name: pins for name, pins in endpoints.items() if not isinstance(pins, RemoteConfig)}
+
+
+def _kind(endpoint: Any) -> str:
+    return str(type(endpoint).__struct_config__.tag)
 
 
 def _across_notify(notify: NotifyConfig, endpoints: dict[str, Any]) -> list[ConfigError]:
@@ -215,21 +264,62 @@ def _across_notify(notify: NotifyConfig, endpoints: dict[str, Any]) -> list[Conf
     return errors
 
 
-def _across_rule(path: str, rule: RuleConfig, endpoints: dict[str, Any]) -> list[ConfigError]:
+def _across_alarm(alarm: AlarmConfig, endpoints: dict[str, Any]) -> list[ConfigError]:
+    errors = []
+    sensors = {name: what for name, endpoint in endpoints.items() if (what := _senses(endpoint))}
+    for name in alarm.watch or {}:
+        path = f"alarm.watch.{name}"
+        if name not in endpoints:
+            errors.append(ConfigError(path, _unknown(name, list(endpoints))))
+        elif name not in sensors:
+            kind = _acts_as(endpoints[name])
+            what = f"{kind} without a door contact" if kind == "lock" else kind
+            reason = f"{name!r} is a {what}: expected a contact, or a lock with a door_contact"
+            errors.append(ConfigError(path, reason))
+        elif sensors[name] in NEVER_MUTED:
+            errors.append(ConfigError(path, "smoke and CO do not wait until somebody arms: give them a rule"))
+    watched = alarm.watched(sensors)
+    if not watched and not errors:
+        errors.append(ConfigError("alarm.watch", "nothing would be watched: name contacts here"))
+    for name in alarm.delayed or ():
+        if name not in watched and f"alarm.watch.{name}" not in (error.path for error in errors):
+            errors.append(ConfigError("alarm.delayed", f"{name!r} is not watched"))
+    return errors
+
+
+def _senses(endpoint: Any) -> str:
+    """The role of a contact, `door` for a lock that has a door contact, else empty."""
+    if isinstance(endpoint, LockPins):
+        return DOOR if endpoint.door_contact is not None else ""
+    return str(endpoint.role) if _acts_as(endpoint) == "contact" else ""
+
+
+def _acts_as(endpoint: Any) -> str:
+    """What an endpoint is, wherever it lives."""
+    return endpoint.acts_as if isinstance(endpoint, RemoteConfig) else _kind(endpoint)
+
+
+def _across_rule(
+    path: str, rule: RuleConfig, endpoints: dict[str, Any], alarm: AlarmConfig | None
+) -> list[ConfigError]:
     errors = []
     name = target(rule.then)
+    if rule.on == "alarm_changed" and alarm is None:
+        errors.append(ConfigError(f"{path}.on", NO_ALARM))
     if isinstance(rule.then, SetNotify):
         named: tuple[str, ...] = rule.then.endpoints
         unknown = [name for name in named if name not in endpoints]
         errors += [ConfigError(f"{path}.then.endpoints", _unknown(name, list(endpoints))) for name in unknown]
     elif name == CALL_TARGET:
         pass
+    elif name == ALARM_TARGET:
+        if alarm is None:
+            errors.append(ConfigError(f"{path}.then.do", NO_ALARM))
     elif name == TALK_TARGET:
         errors.append(ConfigError(f"{path}.then.do", "a rule has no voice"))
     elif name not in endpoints:
         errors.append(ConfigError(f"{path}.then.endpoint", _unknown(name, list(endpoints))))
-    elif not isinstance(endpoints[name], MOVED_BY[type(rule.then)]):
-        kind = endpoints[name].__struct_config__.tag
+    elif (kind := _acts_as(endpoints[name])) != MOVED_BY[type(rule.then)]:
         do = rule.then.__struct_config__.tag
         errors.append(ConfigError(f"{path}.then.endpoint", f"{name!r} is a {kind}, it cannot {do}"))
     where = rule.where.get("endpoint")

@@ -21,10 +21,11 @@ from agent.model.events import ActionAccepted, ActionFailed, ActionRefused, Jour
 from agent.model.outcomes import Busy, Done, Failed, Outcome, Refused
 from agent.model.principals import Principal, authorise
 from agent.quota import MAX_ACCOUNTS, AccountQuotas
-from agent.runtime import Performer
+from agent.runtime import Pending, Performer
 
 BUSY_AFTER_S = 2.0
 BARRIER_S = 1.0
+REMOTE_S = 8.0  # for a foreign system to take something on
 # Actions leave entries in a journal of limited size: whoever asks without end would push history out of it.
 ACTIONS_AT_ONCE = 60
 ACTIONS_HZ = 3.0
@@ -66,7 +67,7 @@ class Dispatch:
         """Carry out `action` for `principal`, or say why not.
 
         Cancellation: before the act nothing has moved and the log says `ActionFailed`; the act itself
-        does not await and so is never cut in half.
+        does not await and so is never cut in half. What a foreign system was asked for may still happen.
         """
         await trio.lowlevel.checkpoint()
         action_id = self._new_id()
@@ -111,8 +112,12 @@ class Dispatch:
                         type(action).__name__, principal.name, principal.via, problem,
                     )  # fmt: skip
                     self._log.publish(JournalFailed(reason=f"acted without a journal entry: {problem}"))
-                performer.perform(action, by=principal.name, action_id=action_id)
-                failure = None
+                pending = performer.perform(action, by=principal.name, action_id=action_id)
+                if pending is not None:
+                    failure = "abandoned while another system was asked: it may have acted"
+                    failure = await _taken_on(pending)
+                else:
+                    failure = None
         except EndpointError as error:
             failure = error.reason
         finally:
@@ -157,3 +162,10 @@ class Dispatch:
             ActionRefused(action_id=action_id, action=action, principal=principal, reason=reason)
         )
         return Refused(action_id=action_id, reason=reason)
+
+
+async def _taken_on(pending: Pending) -> str | None:
+    """None when the foreign system has taken it on, else why not."""
+    with trio.move_on_after(REMOTE_S):
+        return await pending.failure()
+    return f"no answer of the other system within {REMOTE_S:g} s: it may have acted"

@@ -2,31 +2,138 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from agent.bus import EventLog
-from agent.model.actions import Action
-from agent.model.events import CameraAlarm, NotifyMode
+from agent.model.actions import Action, AlarmMode
+from agent.model.events import AlarmState, CameraAlarm, CloudReported, ContactRole, DeviceChanged, NotifyMode
 from agent.model.outcomes import Outcome
-from agent.model.principals import Principal
+from agent.model.principals import Principal, Role
+from agent.model.records import Entry
 
-Observation = CameraAlarm
+Observation = CameraAlarm | CloudReported | DeviceChanged
 EndpointKind = Literal["button", "lock", "siren", "light", "contact", "led"]
+RemoteKind = Literal["button", "lock", "siren", "light", "contact"]
 
 
 class EndpointInfo(Struct, frozen=True, kw_only=True):
-    """What a worker may know of an endpoint: its stable name, its human label, what it is."""
+    """What a worker may know of an endpoint: its stable name, its human label, what it is.
+
+    system: the worker on whose foreign system it lives; empty for the door's own hardware.
+    hold_s, max_s: how long an action lasts that does not say, and at most; None: without an end.
+    """
 
     name: str
     label: str
     kind: EndpointKind
     role: str = ""
     has_door_contact: bool = False
+    system: str = ""
+    hold_s: float | None = None
+    max_s: float | None = None
+
+
+class EndpointState(Struct, frozen=True, kw_only=True):
+    """How an endpoint is now.
+
+    state: pressed, released; locked, unlocked; on, off; active, calm. door: open, closed, left_open, forced
+    of a lock that has a door contact, else empty. problem: empty while the device works.
+    """
+
+    state: str
+    problem: str = ""
+    door: str = ""
+    door_problem: str = ""
+
+
+class RemoteConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """An endpoint of this house that lives on a foreign system; a worker declares its own kind of it.
+
+    acts_as: what it is to everybody else. role: of a contact. default_s: how long an unlocking, a siren or
+    a light lasts when the request does not say (absent: 5, 60, 120 s; 0, for a light: until switched off).
+    max_on_s: the longest (absent: 30 s, 180 s, for a light without an end).
+    """
+
+    acts_as: RemoteKind
+    label: Annotated[str, Meta(max_length=64)] = ""
+    role: ContactRole = "generic"
+    default_s: Annotated[float, Meta(ge=0, le=86_400)] | None = None
+    max_on_s: Annotated[float, Meta(ge=0.1, le=86_400)] | None = None
+    without_journal: Literal["local", "refuse"] = "local"
+
+    def __post_init__(self) -> None:
+        if self.default_s == 0 and self.acts_as != "light":
+            raise ValueError("default_s = 0 is for a light only")
+        longest_s = self.max_on_s or {"lock": 30.0, "siren": 180.0}.get(self.acts_as)
+        if self.default_s is not None and longest_s is not None and self.default_s > longest_s:
+            raise ValueError(f"default_s ({self.default_s:g}) is longer than max_on_s ({longest_s:g})")
+        if self.acts_as in ("siren", "lock") and (self.max_on_s or 0) > 900:
+            raise ValueError(f"max_on_s of a {self.acts_as} is at most 900 s")
+        if self.role != "generic" and self.acts_as != "contact":
+            raise ValueError("role is for a contact only")
+
+
+class Command(Protocol):
+    """One thing that a remote endpoint is to do; exactly one of `done` and `failed` is called in the end.
+
+    on: unlock, sound or shine, else the opposite. duration_s: for how long, None: until told otherwise.
+    expires_at: trio time after which it must not be begun: an old unlocking opens no door.
+    """
+
+    on: bool
+    duration_s: float | None
+    by: str
+    action_id: str
+    expires_at: float
+
+    def done(self) -> None:
+        """The foreign system took it on. Whether it happened, the device tells later."""
+
+    def failed(self, reason: str) -> None:
+        """It did not, or nobody knows."""
+
+
+class Remote(Protocol):
+    """A remote endpoint, as its worker sees it. Everything but `command` is synchronous and never raises."""
+
+    name: str
+    config: Any
+
+    async def command(self) -> Command:
+        """The next command; one that expired in the queue was refused already. One task at a time."""
+
+    def works(self) -> None:
+        """The device can be reached (again)."""
+
+    def failed(self, reason: str) -> None:
+        """It cannot; commands are refused with this reason until `works`."""
+
+    def switched(self, on: bool, *, command: Command | None = None, reason: str = "") -> None:
+        """A lock, siren or light is now so; told when that is a change, or the effect of a command."""
+
+    def pressed(self) -> None:
+        """A button went down, or was clicked: this rings."""
+
+    def held(self, held_ms: int) -> None:
+        """It has been down for so long and still is."""
+
+    def released(self, held_ms: int) -> None:
+        """It came up again."""
+
+    def contact(self, active: bool) -> None:
+        """A detector is active or calm; told when that is a change."""
+
+
+class Pending(Protocol):
+    """Something begun that a foreign system has yet to take on."""
+
+    async def failure(self) -> str | None:
+        """None when it was taken on, else why not. Cancellation: it may still happen."""
 
 
 class Performer(Protocol):
@@ -38,8 +145,11 @@ class Performer(Protocol):
     def acts_without_journal(self, action: Action, principal: Principal) -> bool:
         """The policy for a broken journal: act all the same, or not."""
 
-    def perform(self, action: Action, *, by: str, action_id: str) -> None:
-        """Do it, without awaiting. Raises: EndpointError."""
+    def perform(self, action: Action, *, by: str, action_id: str) -> Pending | None:
+        """Do it, without awaiting; what a foreign system has to do is begun and Pending.
+
+        Raises: EndpointError.
+        """
 
 
 class Authenticator(Protocol):
@@ -62,6 +172,75 @@ class Authenticator(Protocol):
     def principal(self, account: str, *, via: str, peer: str) -> Principal | None:
         """The principal of an account that another system vouches for, not `proven_locally`; None when it may
         not come in. The worker's configuration says whom that system may vouch for."""
+
+
+class AlarmStatus(Struct, frozen=True, kw_only=True):
+    """The alarm system now.
+
+    mode: what it is armed for, also while it is arming. seconds_left: of the delay that runs, else 0.
+    watched: the modes (`away`, `stay`, `night`) in which an endpoint sets it off.
+    """
+
+    state: AlarmState
+    mode: AlarmMode
+    seconds_left: int = 0
+    exit_delay_s: int = 0
+    entry_delay_s: int = 0
+    trigger_s: int = 0
+    watched: dict[str, tuple[AlarmMode, ...]] = {}
+
+
+class History(Protocol):
+    """What is on disk of the events of this door."""
+
+    async def page(self, *, before_seq: int | None, types: Sequence[str], limit: int) -> Sequence[Entry]:
+        """The newest entries of these types (tags without version) below a number, newest first.
+
+        Entries that a newer version stored are left out. Raises: JournalError when it cannot be read.
+        """
+
+
+class KeyInfo(Protocol):
+    """An API key without its secret; times are UTC nanoseconds."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def created_ns(self) -> int: ...
+    @property
+    def last_used_ns(self) -> int | None: ...
+
+
+class Keys(Protocol):
+    """API keys for programs that a protocol lets in; `Authenticator.authenticate` takes them, account empty.
+
+    They are keys like all others: `portero key list` shows them, `portero key revoke` ends them.
+    """
+
+    async def issue(self, *, user: str, role: Role, name: str, by: str) -> str:
+        """A new key of `user`, who is made with `role` and without a known password where there is none.
+
+        The role of a user who exists is left as it is. Raises: AgentError when it cannot be stored.
+        """
+
+    def listed(self, user: str) -> Sequence[KeyInfo]:
+        """The keys of a user that are good; none for an unknown one."""
+
+    async def revoke(self, key_id: str, *, user: str, by: str) -> bool:
+        """End a key of `user`; False when there is no such. Raises: AgentError when it cannot be stored."""
+
+
+class Question(Protocol):
+    """What a person asks a worker with a command of this machine (`portero deconz link`)."""
+
+    @property
+    def account(self) -> str:
+        """`local:NAME` of who asks."""
+
+    def get(self, name: str, kind: Any, default: Any = ...) -> Any:
+        """A typed argument. Raises: MalformedMessage."""
 
 
 class Notifications(Protocol):
@@ -157,6 +336,14 @@ class Context(Struct, frozen=True, kw_only=True):
     ready: tells the address of a bound listener for `ready.json`.
     supervise: runs `fn()` for ever as a named part of the worker, with its own retry, back-off and parking.
     guard: wraps one connection: a bug in it is logged and counted, and ends that connection alone.
+    state_of: how an endpoint is at this moment; events after `events.last_seq` tell what changes from here.
+    alarm: the alarm system now; None: this door has none. `AlarmChanged` tells what changes.
+    history: past events, from the disk; what is younger than a few milliseconds may not be there yet.
+    mount: serves an ASGI app below a path ("/netatmo") of the door's HTTPS listener, in place of one mounted
+    there before; the URL of that path once it is bound. Raises: PeerError when it cannot be.
+    remotes: the endpoints of this house that live on this worker's foreign system.
+    keys: API keys for programs that this protocol lets in.
+    answer: registers what a command of this machine may ask this worker; a handler may raise CommandError.
     state_dir: the worker's own folder, mode 0700, exists.
     """
 
@@ -174,7 +361,15 @@ class Context(Struct, frozen=True, kw_only=True):
     supervise: Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
     guard: Callable[[str], AbstractAsyncContextManager[None]]
     tls: TlsProvider
+    state_of: Callable[[str], EndpointState]
+    alarm: Callable[[], AlarmStatus | None]
+    history: History
+    mount: Callable[[str, Any], Awaitable[str]]
+    remotes: tuple[Remote, ...]
+    keys: Keys
+    answer: Callable[[str, Callable[[Question], Awaitable[object]]], None]
     state_dir: Path
+    door: str = "Front door"
     any_port: bool = False
 
 
@@ -193,8 +388,10 @@ class WorkerSpec(Struct, frozen=True, kw_only=True):
     """One protocol: its name, its configuration and its main function.
 
     run(config, context, *, task_status): calls task_status.started() when its listeners are bound.
+    endpoint: how an endpoint of the house that lives on its foreign system is configured, with name as tag.
     """
 
     name: str
     config: type[Struct]
     run: Callable[..., Awaitable[None]]
+    endpoint: type[RemoteConfig] | None = None

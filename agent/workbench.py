@@ -11,16 +11,23 @@ import trio
 
 from agent.bus import EventLog
 from agent.model.actions import Action
+from agent.model.errors import CommandError
 from agent.model.events import WorkerChanged, WorkerFailed
 from agent.model.outcomes import Outcome
 from agent.model.principals import Principal
 from agent.ready import Ready
 from agent.runtime import (
+    AlarmStatus,
     Authenticator,
     Context,
     EndpointInfo,
+    EndpointState,
+    History,
+    Keys,
     Notifications,
     Observation,
+    Question,
+    Remote,
     TlsProvider,
     Voice,
     WorkerSpec,
@@ -43,10 +50,17 @@ class Workbench:
         notifications: Notifications,
         voice: Voice,
         submit: Callable[[Action, Principal], Awaitable[Outcome]],
+        state_of: Callable[[str], EndpointState],
+        alarm: Callable[[], AlarmStatus | None],
+        history: History,
+        mount: Callable[[str, Any], Awaitable[str]],
+        remotes: Mapping[str, Remote],
+        keys: Keys,
         tls: TlsProvider,
         ready: Ready,
         state_dir: Path,
         any_port: bool,
+        door: str = "Front door",
         strict: bool = False,
     ) -> None:
         self._log = log
@@ -56,12 +70,20 @@ class Workbench:
         self._notifications = notifications
         self._voice = voice
         self._submit = submit
+        self._state_of = state_of
+        self._alarm = alarm
+        self._history = history
+        self._mount = mount
+        self._remotes = remotes
+        self._keys = keys
         self._tls = tls
         self._ready = ready
         self._state_dir = state_dir
         self._any_port = any_port
+        self._door = door
         self._strict = strict
         self._states: dict[str, dict[str, Any]] = {}
+        self._answers: dict[str, dict[str, Callable[[Question], Awaitable[object]]]] = {}
 
     async def start(
         self, nursery: trio.Nursery, specs: Sequence[WorkerSpec], configs: Mapping[str, Any]
@@ -77,6 +99,16 @@ class Workbench:
         """Per worker (and part of one): state, reason, and the values it shows on the page."""
         return self._states
 
+    async def ask(self, worker: str, verb: str, question: Question) -> object:
+        """What a worker answers to a command of this machine. Raises: CommandError, and what it raises."""
+        await trio.lowlevel.checkpoint()
+        if worker not in self._states:
+            raise CommandError(f"this door does not speak {worker}: give it a table [workers.{worker}]")
+        handler = self._answers.get(worker, {}).get(verb)
+        if handler is None:
+            raise CommandError(f"{worker} has no answer to {verb!r} now: see `portero status`")
+        return await handler(question)
+
     async def _keep(
         self,
         spec: WorkerSpec,
@@ -89,7 +121,10 @@ class Workbench:
         async def run(*, task_status: trio.TaskStatus[None]) -> None:
             # Within the boundary: a full disk is no reason for the other workers not to start.
             context.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            await spec.run(config, context, task_status=task_status)
+            try:
+                await spec.run(config, context, task_status=task_status)
+            finally:
+                self._answers.pop(spec.name, None)  # nobody is there to answer
 
         await supervise(
             spec.name,
@@ -104,6 +139,9 @@ class Workbench:
 
         def page(key: str, value: str | int | float | bool) -> None:
             row["page"][key] = value
+
+        def answer(verb: str, handler: Callable[[Question], Awaitable[object]]) -> None:
+            self._answers.setdefault(name, {})[verb] = handler
 
         async def keep_part(part: str, run: Callable[[], Awaitable[None]]) -> None:
             async def run_part(*, task_status: trio.TaskStatus[None]) -> None:
@@ -133,6 +171,14 @@ class Workbench:
             supervise=keep_part,
             guard=Guard(name, self._report, strict=self._strict),
             tls=self._tls,
+            state_of=self._state_of,
+            alarm=self._alarm,
+            history=self._history,
+            mount=self._mount,
+            remotes=tuple(self._remotes[info.name] for info in self._endpoints if info.system == name),
+            keys=self._keys,
+            answer=answer,
+            door=self._door,
             state_dir=self._state_dir / name,
             any_port=self._any_port,
         )

@@ -63,4 +63,5 @@ def read_config(path: Path | None, *, simulated: bool = False) -> Config:
     workers = {spec.name: spec.config for spec in WORKERS}
     if path is None and simulated:
         return config.simulated(workers)
-    return config.load(path or CONFIG_FILE, workers, simulated=simulated)
+    remotes = {spec.name: spec.endpoint for spec in WORKERS if spec.endpoint is not None}
+    return config.load(path or CONFIG_FILE, workers, remotes=remotes, simulated=simulated)

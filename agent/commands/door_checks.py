@@ -39,7 +39,7 @@ def config(read: Config | ConfigErrors) -> Iterator[Finding]:
     )
     from hw.pins import wires
 
-    lines = wires(read.endpoints)
+    lines = wires(read.pins)
     if not lines:
         yield Finding(
             check="pins",

@@ -71,6 +71,28 @@ def _recovered(event: Plain) -> str:
     return f"journal stores again{lost}"
 
 
+def _alarm(event: Plain) -> str:
+    words = {"arming": "arming", "armed": "armed", "entry_delay": "entry delay", "in_alarm": "IN ALARM"}
+    if event["state"] == "disarmed":
+        return f"alarm system disarmed{_by(event)}"
+    state = words[event["state"]]
+    return f"alarm system {state} ({event['mode']}){_for(event, 'seconds')}{_by(event)}"
+
+
+def _device(event: Plain) -> str:
+    value = event["value"]
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    return f"{event['device']} of {event['source']}: {event['fact']} {value}"
+
+
+def _cloud(event: Plain) -> str:
+    where = event["module"] or event["device"] or event["unique_id"] or event["product"]
+    what = event["meaning"] or (f"{event['kind']} {event['sub_type']}".strip() if event["kind"] else "")
+    persons = f" ({', '.join(event['persons'])})" if event.get("persons") else ""
+    return f"{where} of {event['source']}: {what}{persons}"
+
+
 _SENTENCES: dict[str, Callable[[Plain], str]] = {
     "button_pressed": lambda event: f"pressed{_by(event)}",
     "button_held": lambda event: f"held for {event['held_ms']} ms",
@@ -97,6 +119,9 @@ _SENTENCES: dict[str, Callable[[Plain], str]] = {
         f"camera {event['monitor']} of {event['source']}: "
         f"{'end of ' if event['ended'] else ''}{event['cause']}"
     ),
+    "device_changed": _device,
+    "cloud_reported": _cloud,
+    "alarm_changed": _alarm,
     "action_accepted": lambda event: f"accepted: {_asked(event)}",
     "action_refused": lambda event: f"REFUSED: {_asked(event)}{_because(event)}",
     "action_failed": lambda event: f"FAILED: {_asked(event)}{_because(event)}",

@@ -88,22 +88,22 @@ class Greeter:
         print_line("The door is ready" + (" (simulated)." if greeting.simulated else "."))
         listeners = greeting.ready.get("listeners", {})
         for name in sorted(self._servers.keys() - listeners.keys()):
-            print_line(f"  {name:<8} does not listen yet: the log tells why")
+            print_line(f"  {name:<9} does not listen yet: the log tells why")
         for name, url in listeners.items():
-            print_line(f"  {name:<8} {url}")
+            print_line(f"  {name:<9} {url}")
             if self._servers.get(name) in _EVERYWHERE and sys.stdout.isatty():
                 for other in _elsewhere(url):
-                    print_line(f"           {other} from other devices")
-        print_line(f"  CA       {greeting.ready.get('ca', '')}")
+                    print_line(f"            {other} from other devices")
+        print_line(f"  CA        {greeting.ready.get('ca', '')}")
         for title, part in zip(("SHA-256", ""), fingerprint_rows(greeting.fingerprint), strict=False):
-            print_line(f"  {title:<8} {part}")
+            print_line(f"  {title:<9} {part}")
         if greeting.first_admin is not None:
             name, password = greeting.first_admin
             if sys.stdout.isatty():
-                print_line(f"  account  {name}, password {password}")
-                print_line(f"           shown this once; {self._new(name)} sets another")
+                print_line(f"  account   {name}, password {password}")
+                print_line(f"            shown this once; {self._new(name)} sets another")
             else:
-                print_line(f"  account  {name}; {self._new(name)} sets its password")
+                print_line(f"  account   {name}; {self._new(name)} sets its password")
         if greeting.simulated and sys.stdout.isatty():
             print_line("In another terminal:")
             print_line(f"  {self._command('listen')}      be a phone: alarms as they come")

@@ -50,7 +50,17 @@ def _print_head(answer: dict[str, Any]) -> None:
     )
     for call in answer.get("calls", []):
         print_line(f"call {call.get('call_id')}: {call.get('state')} at {call.get('endpoint')}")
+    if alarm := answer.get("alarm"):
+        print_line(f"alarm system: {_alarm_text(alarm)}")
     click.echo()
+
+
+def _alarm_text(alarm: dict[str, Any]) -> str:
+    state = str(alarm.get("state", "")).replace("_", " ")
+    if state == "disarmed":
+        return state
+    left = f", {alarm['seconds_left']} s left" if alarm.get("seconds_left") else ""
+    return f"{state.upper() if state == 'in alarm' else state} ({alarm.get('mode')}){left}"
 
 
 def _print_endpoints(endpoints: list[dict[str, Any]]) -> None:

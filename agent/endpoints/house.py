@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -12,8 +13,9 @@ from agent.endpoints.actuators import LightEndpoint, LockEndpoint, SirenEndpoint
 from agent.endpoints.health import Health
 from agent.endpoints.inputs import CHATTERS, ButtonEndpoint, ContactEndpoint, DoorEndpoint
 from agent.endpoints.led import LedEndpoint
+from agent.endpoints.remote import RemoteEndpoint
 from agent.net.backoff import Backoff
-from agent.runtime import EndpointInfo, Performer
+from agent.runtime import EndpointInfo, EndpointState, Performer, RemoteConfig
 from hw.board import Board
 from hw.edges import Bridge
 from hw.errors import HardwareError
@@ -48,15 +50,17 @@ class Unit(Protocol):
 class House:
     """The endpoints by name; `performers` are those that can be told something."""
 
-    def __init__(self, endpoints: Mapping[str, EndpointPins], *, log: EventLog) -> None:
+    def __init__(self, endpoints: Mapping[str, EndpointPins | RemoteConfig], *, log: EventLog) -> None:
         self._log = log
         self._units: dict[str, Unit] = {}
+        self.remotes: dict[str, RemoteEndpoint] = {}
         self.performers: dict[str, Performer] = {}
         self._dead_since: float | None = None
         self._worked = False
         infos = []
         for name, pins in endpoints.items():
-            infos.append(self._add(name, pins))
+            add = self._add_remote if isinstance(pins, RemoteConfig) else self._add
+            infos.append(add(name, pins))  # type: ignore[arg-type]
         self.infos: tuple[EndpointInfo, ...] = tuple(infos)
 
     def _add(self, name: str, pins: EndpointPins) -> EndpointInfo:
@@ -91,12 +95,29 @@ class House:
             case LedPins():
                 self._units[name] = LedEndpoint(name, pins, log=self._log, health=health)
         kind = str(type(pins).__struct_config__.tag)
+        hold_s, max_s = _times(pins)
         return EndpointInfo(
             name=name,
             label=pins.label or name,
             kind=kind,  # type: ignore[arg-type]
             role=role,
             has_door_contact=has_door_contact,
+            hold_s=hold_s,
+            max_s=max_s,
+        )
+
+    def _add_remote(self, name: str, config: RemoteConfig) -> EndpointInfo:
+        """Build an endpoint that lives on a foreign system."""
+        remote = RemoteEndpoint(name, config, log=self._log, health=Health(name, self._log))
+        self.remotes[name] = self.performers[name] = remote
+        return EndpointInfo(
+            name=name,
+            label=config.label or name,
+            kind=config.acts_as,
+            role=config.role if config.acts_as == "contact" else "",
+            system=str(type(config).__struct_config__.tag),
+            hold_s=remote.default_s,
+            max_s=None if math.isinf(remote.max_s) else remote.max_s,
         )
 
     async def run(
@@ -145,25 +166,39 @@ class House:
         """What `portero status` shows of each endpoint."""
         rows = []
         for info in self.infos:
-            unit = self._units[info.name]
+            state = self.state_of(info.name)
             row = {
                 "name": info.name,
                 "label": info.label,
                 "kind": info.kind,
                 "role": info.role,
-                "state": unit.state(),
-                "problem": unit.health.problem,
+                "state": state.state,
+                "problem": state.problem,
                 "extra": {},
             }
-            door = self._units.get(door_contact_name(info.name))
-            if door is not None:
-                row["extra"] = {"door": door.state(), "door_problem": door.health.problem}
+            if state.door:
+                row["extra"] = {"door": state.door, "door_problem": state.door_problem}
+            if info.system:
+                row["extra"] = {"system": info.system}
             rows.append(row)
         return rows
 
+    def state_of(self, name: str) -> EndpointState:
+        """How the endpoint of that name is now."""
+        unit = self.remotes.get(name) or self._units[name]
+        door = self._units.get(door_contact_name(name))
+        return EndpointState(
+            state=unit.state(),
+            problem=unit.health.problem,
+            door=door.state() if door is not None else "",
+            door_problem=door.health.problem if door is not None else "",
+        )
+
     def problems(self) -> list[str]:
         """What does not work, in words."""
-        return [f"{name}: {unit.health.problem}" for name, unit in self._units.items() if unit.health.problem]
+        healths = {name: unit.health for name, unit in self._units.items()}
+        healths |= {name: remote.health for name, remote in self.remotes.items()}
+        return [f"{name}: {health.problem}" for name, health in healths.items() if health.problem]
 
     def sick(self) -> str | None:
         """For the watchdog: None, or that every device of a board that once worked has been dead for two
@@ -188,3 +223,16 @@ def _port(board: Board, name: str) -> object | None:
         if port is not None:
             return port
     return None
+
+
+def _times(pins: EndpointPins) -> tuple[float | None, float | None]:
+    """How long an action lasts that does not say, and at most; None: without an end."""
+    match pins:
+        case LockPins():
+            return pins.hold_s, pins.max_hold_s
+        case SirenPins():
+            return pins.default_s, pins.max_on_s
+        case LightPins():
+            return pins.default_s or None, pins.max_on_s
+        case _:
+            return None, None

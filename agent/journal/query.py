@@ -92,6 +92,18 @@ def tail(
     return msgspec.structs.replace(page, entries=page.entries[::-1])
 
 
+def before(path: Path, seq: int | None, count: int, *, types: Sequence[str]) -> Page:
+    """The newest `count` entries of these types with a number below `seq` (None: of all), from new to old.
+
+    Raises: JournalError when there is no readable journal.
+    """
+    where, values = _filters(types, None, False)
+    if seq is not None:
+        where += " AND e.seq < ?"
+        values.append(seq)
+    return _read(path, f"{where} ORDER BY e.seq DESC, e.boot DESC LIMIT ?", [*values, _bounded(count)])
+
+
 def since(
     path: Path,
     *,

@@ -8,10 +8,12 @@ from msgspec import Meta, Struct
 
 EndpointName = Annotated[str, Meta(min_length=1, max_length=64)]
 Duration = Annotated[float, Meta(gt=0, le=86_400)]
+AlarmMode = Literal["disarmed", "away", "stay", "night"]
 
 CALL_TARGET = "call"
 TALK_TARGET = "talk"
 NOTIFY_TARGET = "notify"
+ALARM_TARGET = "alarm"
 
 
 class Unlock(Struct, frozen=True, kw_only=True, tag_field="do", tag="unlock"):
@@ -77,8 +79,24 @@ class SetNotify(Struct, frozen=True, kw_only=True, tag_field="do", tag="set_noti
     endpoints: tuple[EndpointName, ...] = ()
 
 
+class SetAlarm(Struct, frozen=True, kw_only=True, tag_field="do", tag="set_alarm"):
+    """Arm the alarm system in a mode, or disarm it, which also ends an alarm."""
+
+    mode: AlarmMode
+
+
 Action = (
-    Unlock | Lock | SoundSiren | StopSiren | SwitchLight | Ring | AnswerCall | EndCall | StartTalk | SetNotify
+    Unlock
+    | Lock
+    | SoundSiren
+    | StopSiren
+    | SwitchLight
+    | Ring
+    | AnswerCall
+    | EndCall
+    | StartTalk
+    | SetNotify
+    | SetAlarm
 )
 
 
@@ -91,5 +109,7 @@ def target(action: Action) -> str:
             return TALK_TARGET
         case SetNotify():
             return NOTIFY_TARGET
+        case SetAlarm():
+            return ALARM_TARGET
         case _:
             return action.endpoint

@@ -71,6 +71,10 @@ class TryLater(AgentError):
         self.retry_after_s = retry_after_s
 
 
+class CommandError(AgentError):
+    """A command of this machine that cannot be done; the text says why, and what to do."""
+
+
 class JournalError(AgentError):
     """The journal cannot promise durability now."""
 

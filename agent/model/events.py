@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from agent.model.actions import Action
+from agent.model.actions import Action, AlarmMode
 from agent.model.principals import Principal
 
 CallState = Literal["ringing", "answered", "ended", "missed"]
@@ -18,6 +18,10 @@ LockState = Literal["locked", "unlocked"]
 DoorState = Literal["open", "closed", "left_open", "forced"]
 ContactRole = Literal["tamper", "motion", "smoke", "co", "generic"]
 NotifyMode = Literal["default", "mute", "force"]
+DeviceFact = Literal[
+    "button", "open", "motion", "smoke", "co", "alarm", "vibration", "water", "tamper", "keypad"
+]  # fmt: skip
+AlarmState = Literal["disarmed", "arming", "armed", "entry_delay", "in_alarm"]
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -155,6 +159,57 @@ class CameraAlarm(Event, frozen=True, kw_only=True, tag="camera_alarm/1"):
     ended: bool = False
 
 
+class DeviceChanged(Event, frozen=True, kw_only=True, tag="device_changed/1"):
+    """A device of a foreign system, which is no endpoint of this house, reported something.
+
+    source: the system, by its name in the configuration. device: its name there; unique_id: its lasting one.
+    value: true or false of what detectors see; the code of a `button` (1002: the first, pressed shortly);
+    the word of a `keypad` (`panic`, `fire`, `emergency`, `invalid_code`, `disarmed`, ...).
+    """
+
+    source: str
+    device: str
+    unique_id: str
+    fact: DeviceFact
+    value: bool | int | str
+
+
+class CloudReported(Event, frozen=True, kw_only=True, tag="cloud_reported/1"):
+    """A manufacturer's cloud told what one of the household's own devices saw or did.
+
+    source: the system, by its name in the configuration. product: the manufacturer's code of the device that
+    reported (`NACamera`, `NSD`, `BNCX`); device, unique_id: which one, and module: what hangs on it.
+    kind: the manufacturer's word (`smoke`, `incoming_call`, `person`, ...); sub_type: its number, or word,
+    and meaning what that says in English; both empty where there is none.
+    event_id, session_id: the manufacturer's own, to find it again. at_s: Unix time, 0 when it did not say.
+    """
+
+    source: str
+    product: str
+    kind: str
+    device: str = ""
+    unique_id: str = ""
+    module: str = ""
+    sub_type: int | str = ""
+    meaning: str = ""
+    event_id: str = ""
+    session_id: str = ""
+    persons: tuple[str, ...] = ()
+    message: str = ""
+    at_s: int = 0
+
+
+class AlarmChanged(Event, frozen=True, kw_only=True, tag="alarm_changed/1"):
+    """The alarm system moved on. seconds: how long a delay takes. endpoint: what set it off."""
+
+    state: AlarmState
+    mode: AlarmMode
+    seconds: int = 0
+    endpoint: str = ""
+    by: str = ""
+    action_id: str = ""
+
+
 class ActionAccepted(Event, frozen=True, kw_only=True, tag="action_accepted/1"):
     """An action was authorised; it is stored before it acts."""
 
@@ -273,6 +328,9 @@ AnyEvent = (
     | ContactChanged
     | NotifyChanged
     | CameraAlarm
+    | DeviceChanged
+    | CloudReported
+    | AlarmChanged
     | ActionAccepted
     | ActionRefused
     | ActionFailed

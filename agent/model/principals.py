@@ -12,6 +12,7 @@ from agent.model.actions import (
     EndCall,
     Lock,
     Ring,
+    SetAlarm,
     SetNotify,
     SoundSiren,
     StartTalk,
@@ -23,19 +24,28 @@ from agent.model.actions import (
 
 Role = Literal["resident", "guest", "installer", "admin", "system"]
 
+_ALL: frozenset[type] = frozenset(
+    {
+        Unlock,
+        Lock,
+        SoundSiren,
+        StopSiren,
+        SwitchLight,
+        Ring,
+        AnswerCall,
+        EndCall,
+        StartTalk,
+        SetNotify,
+        SetAlarm,
+    }
+)
 _RIGHTS: dict[Role, frozenset[type]] = {
-    "resident": frozenset(
-        {Unlock, Lock, SoundSiren, StopSiren, SwitchLight, Ring, AnswerCall, EndCall, StartTalk, SetNotify}
-    ),
+    "resident": _ALL,
     "guest": frozenset({Unlock, Lock, SwitchLight}),
     # An installer tests the wiring but is no resident: opening needs a resident or admin account.
     "installer": frozenset({Lock, SoundSiren, StopSiren, SwitchLight, Ring}),
-    "admin": frozenset(
-        {Unlock, Lock, SoundSiren, StopSiren, SwitchLight, Ring, AnswerCall, EndCall, StartTalk, SetNotify}
-    ),
-    "system": frozenset(
-        {Unlock, Lock, SoundSiren, StopSiren, SwitchLight, Ring, AnswerCall, EndCall, StartTalk, SetNotify}
-    ),
+    "admin": _ALL,
+    "system": _ALL,
 }
 
 

@@ -20,7 +20,7 @@ from agent.answers import Answers
 from agent.control import Request
 from agent.dispatch import Dispatch
 from agent.model.actions import Unlock
-from agent.model.errors import AgentError, MalformedMessage
+from agent.model.errors import AgentError, CommandError, MalformedMessage
 from agent.model.events import AccountChanged, ActionAccepted, ButtonPressed, ContactChanged
 from hw.pins import sim_endpoints
 
@@ -44,7 +44,15 @@ class Desk:
             users=self.users,
             passes=Passes(DictAuthenticator({})),
             board=None if real else self.door.pins,
+            ask_worker=self.ask_worker,
         )
+
+    async def ask_worker(self, worker: str, verb: str, request: Request) -> object:
+        await trio.lowlevel.checkpoint()
+        if worker == "mqtt":
+            raise CommandError("this door does not speak mqtt")
+        wait_s = request.get("wait_s", int, 0)
+        return {"worker": worker, "verb": verb, "for": request.account, "wait_s": wait_s}
 
     async def ask(self, command: str, **arguments: Any) -> Any:
         return await self.answers.answers()[command](Request(arguments, "local:ana"))
@@ -277,6 +285,40 @@ async def test_what_cannot_be_done_to_users_is_said(
     with pytest.raises(AgentError):
         await desk.ask(command, **arguments)
     assert desk.door.log.events(AccountChanged) == []
+
+
+# What a protocol is asked.
+
+
+async def test_a_worker_is_asked_in_the_name_of_the_local_account(desk: Desk) -> None:
+    assert await desk.ask("worker", worker="deconz", verb="link", wait_s=7) == {
+        "worker": "deconz",
+        "verb": "link",
+        "for": "local:ana",
+        "wait_s": 7,
+    }
+
+
+async def test_what_a_worker_refuses_is_told(desk: Desk) -> None:
+    with pytest.raises(CommandError, match="this door does not speak mqtt"):
+        await desk.ask("worker", worker="mqtt", verb="link")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({}, "worker: is missing"),
+        ({"worker": "deconz"}, "verb: is missing"),
+        ({"verb": "link"}, "worker: is missing"),
+        ({"worker": 5, "verb": "link"}, "worker: Expected `str`"),
+        ({"worker": "deconz", "verb": ["link"]}, "verb: Expected `str`"),
+        ({"worker": "deconz", "verb": "link", "wait_s": "x"}, "wait_s: Expected `int"),
+    ],
+)
+async def test_what_is_no_question_for_a_worker(desk: Desk, arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(MalformedMessage) as caught:
+        await desk.ask("worker", **arguments)
+    assert text in str(caught.value)
 
 
 async def test_a_login_that_may_listen(desk: Desk) -> None:

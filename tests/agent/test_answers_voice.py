@@ -44,6 +44,7 @@ class Desk:
             users=self.users,
             passes=self.passes,
             board=None,
+            ask_worker=_no_worker,
             sound=self.sound,
         )
 
@@ -162,3 +163,7 @@ async def test_levels_and_test(desk: Desk) -> None:
     with trio.fail_after(20):
         result = await desk.ask("audio_test")
     assert result["heard"]["rms_dbfs"] <= -90
+
+
+async def _no_worker(worker: str, verb: str, request: Request) -> object:
+    raise AssertionError(worker)

@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from agent import config
+from agent.alarm import AlarmConfig
 from agent.config import MAX_FILE_BYTES, Config, load, parse
-from agent.model.actions import SetNotify
+from agent.model.actions import SetAlarm, SetNotify, SoundSiren
 from agent.model.errors import ConfigErrors
 from agent.registry import WORKERS
+from agent.workers.deconz.config import DeconzEndpoint
 from hw.pins import ButtonPins, LockPins, sim_endpoints
 
 ROOT = Path(__file__).parents[2]
+KINDS = ("button", "lock", "siren", "light", "contact", "led", "deconz")
+REMOTES = {spec.name: spec.endpoint for spec in WORKERS if spec.endpoint is not None}
 
 
 class PeerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,7 +48,7 @@ TOY: dict[str, type[Struct]] = {"toy": ToyConfig}
 def mistakes(text: str, workers: dict[str, type[Struct]] = TOY) -> dict[str, str]:
     """Path -> reason for everything that is wrong with a file of this text."""
     with pytest.raises(ConfigErrors) as caught:
-        parse(tomllib.loads(text), workers)
+        parse(tomllib.loads(text), workers, remotes=REMOTES)
     errors = caught.value.errors
     found = {error.path: error.reason for error in errors}
     assert len(found) == len(errors), "one path, one mistake"
@@ -169,7 +173,7 @@ then = { do = "end_call" }
         (
             "endpoints.a = {kind = 'buton', pin = 4}",
             "endpoints.a.kind",
-            "expected one of button, lock, siren, light, contact, led, got 'buton'; did you mean 'button'?",
+            f"expected one of {', '.join(KINDS)}, got 'buton'; did you mean 'button'?",
         ),
         ("endpoints.a = {kind = [], pin = 4}", "endpoints.a.kind", "got something else"),
         ("endpoints.a = {kind = {}, pin = 4}", "endpoints.a.kind", "got something else"),
@@ -182,6 +186,7 @@ then = { do = "end_call" }
         ),
         ("endpoints.A1 = {kind = 'button', pin = 4}", "endpoints.A1", "got 'A1'"),
         ("endpoints.call = {kind = 'button', pin = 4}", "endpoints.call", "a meaning of its own"),
+        ("endpoints.alarm = {kind = 'button', pin = 4}", "endpoints.alarm", "a meaning of its own"),
         ("endpoints.notify = {kind = 'button', pin = 4}", "endpoints.notify", "a meaning of its own"),
         (
             "endpoints.a = {kind = 'lock', pin = 4, hold_s = 40}",
@@ -199,6 +204,17 @@ then = { do = "end_call" }
         ("notify.quiet_for = 1", "notify.quiet_for", "expected a table, got 1"),
         ("notify.quiet_for.bell = '22:00-07:00'", "notify.quiet_for.bell", "expected a list, got '22:00"),
         ("notify.quiet_for.bell = ['22-7']", "notify", "expected \"HH:MM-HH:MM\", got '22-7'"),
+        ("alarm = 1", "alarm", "expected a table, got 1"),
+        ("alarm.exit_delay = 5", "alarm.exit_delay", "unknown; did you mean 'exit_delay_s'?"),
+        ("alarm.exit_delay_s = 256", "alarm.exit_delay_s", "expected `int` <= 255, got 256"),
+        ("alarm.exit_delay_s = 1.5", "alarm.exit_delay_s", "expected `int`, got 1.5"),
+        ("alarm.trigger_s = 0", "alarm.trigger_s", "expected `int` >= 1, got 0"),
+        ("alarm.watch = 1", "alarm.watch", "expected a table, got 1"),
+        ("alarm.watch.a = 'away'", "alarm.watch.a", "expected a list, got 'away'"),
+        ("alarm.watch.a = []", "alarm.watch.a", "of length >= 1"),
+        ("alarm.watch.a = ['awy']", "alarm.watch.a[0]", "one of away, stay, night, got 'awy'; did you mean"),
+        ("alarm.watch.a = ['disarmed']", "alarm.watch.a[0]", "expected one of away, stay, night"),
+        ("alarm.delayed = 'a'", "alarm.delayed", "expected a list, got 'a'"),
         ("rules = 1", "rules", "expected [[rules]] tables"),
         ("rules = [1]", "rules[0]", "expected a table, got 1"),
         ("[[rules]]\non = 'button_pressed'", "rules[0].then", "is missing"),
@@ -357,6 +373,251 @@ def test_a_rule_names_what_there_is(rule: str, path: str, reason: str) -> None:
     assert reason in found[f"rules[0].{path}"]
 
 
+# The alarm system.
+
+GUARDED = f"""{ENDPOINTS}
+[endpoints.gate]
+kind = "lock"
+pin = 16
+door_contact = {{ pin = 5 }}
+[endpoints.hall]
+kind = "contact"
+role = "motion"
+pin = 6
+[endpoints.window]
+kind = "contact"
+pin = 13
+"""
+RULES = """
+[[rules]]
+on = "alarm_changed"
+where = { state = "in_alarm", mode = "night", endpoint = "gate" }
+then = { do = "sound_siren", endpoint = "siren" }
+[[rules]]
+on = "button_pressed"
+then = { do = "set_alarm", mode = "disarmed" }
+"""
+
+
+def test_a_door_has_no_alarm_system_unless_it_is_given_one() -> None:
+    assert parse({}, TOY).alarm is None
+    assert parse({}, TOY, simulated=True).alarm is None
+    assert parse(tomllib.loads(f"{GUARDED}[alarm]"), TOY).alarm == AlarmConfig()
+    assert parse({"alarm": {}}, TOY, simulated=True).alarm == AlarmConfig()
+
+
+def test_a_whole_alarm_system() -> None:
+    got = parse(
+        tomllib.loads(f"""{GUARDED}{RULES}
+[alarm]
+exit_delay_s = 0
+entry_delay_s = 255
+watch = {{ gate = ["away", "night"], window = ["stay"], hall = ["away"] }}
+delayed = ["window"]
+"""),
+        TOY,
+    )
+    assert got.alarm == AlarmConfig(
+        exit_delay_s=0,
+        entry_delay_s=255,
+        watch={"gate": ("away", "night"), "window": ("stay",), "hall": ("away",)},
+        delayed=("window",),
+    )
+    assert [rule.then for rule in got.rules] == [SoundSiren(endpoint="siren"), SetAlarm(mode="disarmed")]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "reason"),
+    [
+        ("watch.hal = ['away']", "alarm.watch.hal", "unknown; did you mean 'hall'?"),
+        ("watch.attic = ['away']", "alarm.watch.attic", "unknown; known are "),
+        (
+            "watch.strike = ['away']",
+            "alarm.watch.strike",
+            "'strike' is a lock without a door contact: expected a contact, or a lock with a door_contact",
+        ),
+        ("watch.bell = ['away']", "alarm.watch.bell", "'bell' is a button: expected a contact"),
+        ("watch.lamp = ['away']", "alarm.watch.lamp", "'lamp' is a light: expected a contact"),
+        ("watch.smoke = ['away']", "alarm.watch.smoke", "smoke and CO do not wait until somebody arms"),
+        ("watch = {}", "alarm.watch", "nothing would be watched"),
+        ("delayed = ['window']", "alarm.delayed", "'window' is not watched"),
+        ("delayed = ['attic']", "alarm.delayed", "'attic' is not watched"),
+        ("watch.hall = ['away']\ndelayed = ['gate']", "alarm.delayed", "'gate' is not watched"),
+        ("watch.attic = ['away']\ndelayed = ['attic']", "alarm.watch.attic", "unknown; known are "),
+    ],
+)
+def test_an_alarm_system_watches_what_can_be_watched(text: str, path: str, reason: str) -> None:
+    found = mistakes(f"{GUARDED}[alarm]\n{text}")
+    assert list(found) == [path]
+    assert reason in found[path]
+
+
+def test_an_alarm_system_of_a_door_that_sees_nothing() -> None:
+    found = mistakes(f"{ENDPOINTS}[alarm]")
+    assert found == {"alarm.watch": "nothing would be watched: name contacts here"}
+
+
+def test_rules_about_an_alarm_system_that_there_is_not() -> None:
+    reason = "this door has no alarm system: give the door a table [alarm]"
+    assert mistakes(f"{GUARDED}{RULES}") == {"rules[0].on": reason, "rules[1].then.do": reason}
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("where = {state = 'alarm'}", "where.state of alarm_changed never is 'alarm'"),
+        ("where = {mode = 'home'}", "where.mode of alarm_changed never is 'home'"),
+        ("where = {sate = 'armed'}", "alarm_changed has no field 'sate'"),
+    ],
+)
+def test_a_rule_on_the_alarm_names_what_can_happen(rule: str, reason: str) -> None:
+    found = mistakes(f"{GUARDED}[alarm]\n[[rules]]\non = 'alarm_changed'\n{rule}\nthen = {{do = 'end_call'}}")
+    assert list(found) == ["rules[0]"]
+    assert reason in found["rules[0]"]
+
+
+# Endpoints that live on a foreign system.
+
+FAR = """
+[endpoints.yard]
+kind = "deconz"
+acts_as = "light"
+device = "Yard"
+label = "Yard light"
+default_s = 0
+[endpoints.window]
+kind = "deconz"
+acts_as = "contact"
+device = "00:15:8d:00:02:c9:4d:3a-01-0500"
+[endpoints.bell]
+kind = "button"
+pin = 17
+"""
+ALL_WORKERS: dict[str, type[Struct]] = {**TOY, **{spec.name: spec.config for spec in WORKERS}}
+ONE_GATEWAY = '[[workers.deconz.gateway]]\nname = "home"\n'
+
+
+def far(text: str) -> Config:
+    return parse(tomllib.loads(text), ALL_WORKERS, remotes=REMOTES)
+
+
+def test_endpoints_of_a_gateway() -> None:
+    got = far(f"{FAR}{ONE_GATEWAY}")
+    yard = got.endpoints["yard"]
+    assert isinstance(yard, DeconzEndpoint)
+    assert (yard.acts_as, yard.device, yard.label, yard.default_s) == ("light", "Yard", "Yard light", 0)
+    assert list(got.endpoints) == ["yard", "window", "bell"]
+    assert got.pins == {"bell": ButtonPins(pin=17)}
+
+
+def test_a_worker_that_does_not_have_endpoints_knows_no_such_kind() -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        parse(tomllib.loads(f"{FAR}{ONE_GATEWAY}"), ALL_WORKERS)
+    (yard, window) = caught.value.errors
+    assert (yard.path, window.path) == ("endpoints.yard.kind", "endpoints.window.kind")
+    assert "expected one of button, lock, siren, light, contact, led, got 'deconz'" in yard.reason
+
+
+def test_a_file_with_endpoints_of_a_gateway(tmp_path: Path) -> None:
+    path = tmp_path / "portero.toml"
+    path.write_text(f"{FAR}{ONE_GATEWAY}")
+    assert list(load(path, ALL_WORKERS, remotes=REMOTES).pins) == ["bell"]
+
+
+@pytest.mark.parametrize(
+    ("workers", "reason"),
+    [
+        ("", "nobody speaks deconz: add [workers.deconz]"),
+        ("[workers.toy]", "nobody speaks deconz: add [workers.deconz]"),
+        ("[workers.deconz.server]", "there is no gateway: add [[workers.deconz.gateway]]"),
+        (f"{ONE_GATEWAY}{ONE_GATEWAY.replace('home', 'shed')}", "say which gateway: home, shed"),
+    ],
+)
+def test_an_endpoint_of_a_gateway_that_there_is_not(workers: str, reason: str) -> None:
+    assert mistakes(f"{FAR}{workers}", ALL_WORKERS) == {"endpoints.yard": reason, "endpoints.window": reason}
+
+
+def test_an_endpoint_of_one_of_several_gateways() -> None:
+    two = ONE_GATEWAY + ONE_GATEWAY.replace("home", "shed")
+    named = FAR.replace("acts_as =", 'gateway = "shed"\nacts_as =')
+    assert list(far(f"{named}{two}").endpoints) == ["yard", "window", "bell"]
+    assert list(far(f"{named}{ONE_GATEWAY.replace('home', 'shed')}").endpoints) == ["yard", "window", "bell"]
+    reason = "no gateway named 'shed'; there are home"
+    found = mistakes(f"{named}{ONE_GATEWAY}", ALL_WORKERS)
+    assert found == {"endpoints.yard": reason, "endpoints.window": reason}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "reason"),
+    [
+        ("acts_as = 'lite'\ndevice = 'Yard'", "acts_as", "did you mean 'light'?"),
+        (
+            "acts_as = 'led'\ndevice = 'Yard'",
+            "acts_as",
+            "expected one of button, lock, siren, light, contact",
+        ),
+        ("device = 'Yard'", "acts_as", "is missing"),
+        ("acts_as = 'light'", "device", "is missing"),
+        ("acts_as = 'light'\ndevice = ''", "device", "of length >= 1"),
+        ("acts_as = 'light'\ndevice = 'Yard'\npin = 4", "pin", "unknown"),
+        ("acts_as = 'light'\ndevice = 'Yard'\ndefault_s = nan", "default_s", "got nan"),
+        ("acts_as = 'light'\ndevice = 'Yard'\nmax_on_s = 0", "max_on_s", "got 0"),
+        ("acts_as = 'lock'\ndevice = 'Yard'\ndefault_s = 0", "", "default_s = 0 is for a light only"),
+        ("acts_as = 'light'\ndevice = 'Yard'\nrole = 'motion'", "", "role is for a contact only"),
+    ],
+)
+def test_a_mistake_in_an_endpoint_of_a_gateway(text: str, path: str, reason: str) -> None:
+    found = mistakes(f"{ONE_GATEWAY}[endpoints.yard]\nkind = 'deconz'\n{text}", ALL_WORKERS)
+    where = f"endpoints.yard.{path}".rstrip(".")
+    assert list(found) == [where]
+    assert reason in found[where]
+
+
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [
+        ("{do = 'unlock', endpoint = 'yard'}", "'yard' is a light, it cannot unlock"),
+        ("{do = 'sound_siren', endpoint = 'yard'}", "'yard' is a light, it cannot sound_siren"),
+        ("{do = 'switch_light', endpoint = 'window', on = true}", "'window' is a contact, it cannot switch"),
+        ("{do = 'switch_light', endpoint = 'yrd', on = true}", "unknown; did you mean 'yard'?"),
+    ],
+)
+def test_a_rule_asks_an_endpoint_of_a_gateway_for_what_it_is(then: str, reason: str) -> None:
+    rule = f"[[rules]]\non = 'button_pressed'\nwhere = {{endpoint = 'window'}}\nthen = {then}"
+    found = mistakes(f"{FAR}{ONE_GATEWAY}{rule}", ALL_WORKERS)
+    assert list(found) == ["rules[0].then.endpoint"]
+    assert reason in found["rules[0].then.endpoint"]
+
+
+def test_rules_and_more_with_endpoints_of_a_gateway() -> None:
+    got = far(f"""{FAR}{ONE_GATEWAY}
+[[rules]]
+on = "contact_changed"
+where = {{ endpoint = "window", active = true }}
+then = {{ do = "switch_light", endpoint = "yard", on = true }}
+[notify.quiet_for]
+window = ["22:00-07:00"]
+[alarm.watch]
+window = ["night"]
+""")
+    assert got.rules[0].where == {"endpoint": "window", "active": True}
+    assert got.alarm is not None
+    assert got.alarm.watch == {"window": ("night",)}
+
+
+def test_a_smoke_detector_of_a_gateway_is_one() -> None:
+    smoke = FAR.replace('acts_as = "contact"', 'acts_as = "contact"\nrole = "smoke"')
+    more = "[notify.quiet_for]\nwindow = ['22:00-07:00']\n[alarm.watch]\nwindow = ['away']"
+    found = mistakes(f"{smoke}{ONE_GATEWAY}{more}", ALL_WORKERS)
+    assert sorted(found) == ["alarm.watch.window", "notify.quiet_for.window"]
+
+
+def test_what_has_no_pin_is_in_nobodys_way() -> None:
+    other = "[endpoints.other]\nkind = 'button'\npin = 17\n"
+    found = mistakes(f"{FAR}{other}{ONE_GATEWAY}", ALL_WORKERS)
+    assert found == {"endpoints": "other: GPIO17 already belongs to bell"}
+
+
 def test_two_endpoints_on_one_pin() -> None:
     text = f"{ENDPOINTS}\n[endpoints.other]\nkind = 'button'\npin = 17"
     assert mistakes(text) == {"endpoints": "other: GPIO17 already belongs to bell"}
@@ -410,7 +671,8 @@ def test_a_file_that_is_a_folder_or_too_large(tmp_path: Path) -> None:
 
 WORDS = (
     "door endpoints workers rules calls notify journal access tls name kind pin toy server peers names url "
-    "then do on where endpoint quiet quiet_for door_contact bell mode hold_s max_age_days"
+    "then do on where endpoint quiet quiet_for door_contact bell mode hold_s max_age_days "
+    "alarm watch delayed trigger_s acts_as device gateway deconz"
 )
 KEYS = st.sampled_from(WORDS.split()) | st.text(max_size=4)
 LEAVES = (
@@ -420,7 +682,9 @@ LEAVES = (
     | st.dates()
     | st.datetimes()
     | st.times()
-    | st.sampled_from(["button", "lock", "unlock", "button_pressed", "bell", "22:00-07:00"])
+    | st.sampled_from(
+        ["button", "lock", "unlock", "button_pressed", "bell", "22:00-07:00", "deconz", "light"]
+    )
     | st.text(max_size=4)
 )
 TOML = st.dictionaries(
@@ -461,7 +725,7 @@ def test_any_endpoints_and_rules_are_a_configuration_or_mistakes(
 def _check(plain: dict[str, Any], simulated: bool) -> None:
     workers = {**TOY, **{spec.name: spec.config for spec in WORKERS}}
     try:
-        got = parse(plain, workers, simulated=simulated)
+        got = parse(plain, workers, remotes=REMOTES, simulated=simulated)
     except ConfigErrors as errors:
         found = errors.errors
     else:
@@ -497,4 +761,4 @@ def test_the_examples_of_the_documents_are_sound() -> None:
 
 def _known_only(plain: dict[str, Any], workers: dict[str, type[Struct]]) -> None:
     """Rules of an example may speak of the simulated door's endpoints."""
-    parse(plain, workers, simulated=True)
+    parse(plain, workers, remotes=REMOTES, simulated=True)

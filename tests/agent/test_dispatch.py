@@ -8,8 +8,8 @@ import trio.testing
 from harness.door import Counting, ObedientJournal, Recorded, who
 from trio.testing import MockClock
 
-from agent.dispatch import ACTIONS_AT_ONCE, BARRIER_S, Dispatch
-from agent.model.actions import Action, Lock, SetNotify, Unlock
+from agent.dispatch import ACTIONS_AT_ONCE, BARRIER_S, BUSY_AFTER_S, REMOTE_S, Dispatch
+from agent.model.actions import Action, Lock, SetNotify, SwitchLight, Unlock
 from agent.model.errors import EndpointError
 from agent.model.events import ActionAccepted, ActionFailed, ActionRefused, JournalFailed
 from agent.model.outcomes import Busy, Done, Failed, Outcome, Refused
@@ -37,16 +37,47 @@ class Strike:
         self.done.append((action, by, self.log.last_seq))
 
 
+class Answer:
+    """A foreign system that takes `after_s` to take something on, or says why not."""
+
+    def __init__(self, failure: str | None = None, after_s: float = 0.0) -> None:
+        self._failure = failure
+        self._after_s = after_s
+
+    async def failure(self) -> str | None:
+        await trio.sleep(self._after_s)
+        return self._failure
+
+
+class Lamp:
+    """A performer on a foreign system."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.done: list[str] = []
+
+    def refuse(self, action: Action) -> str | None:
+        return None
+
+    def acts_without_journal(self, action: Action, principal: Principal) -> bool:
+        return False
+
+    def perform(self, action: Action, *, by: str, action_id: str) -> Answer:
+        self.done.append(action_id)
+        return self.answers.pop(0) if self.answers else Answer()
+
+
 class Door:
     def __init__(self) -> None:
         self.log = Recorded()
         self.journal = ObedientJournal()
         self.strike = Strike(self.log)
+        self.lamp = Lamp()
         self.now_ns = 1000
         self.dispatch = Dispatch(
             log=self.log,
             journal=self.journal,
-            performers={"strike": self.strike},
+            performers={"strike": self.strike, "lamp": self.lamp},
             new_id=Counting("a"),
             clock_ns=lambda: self.now_ns,
         )
@@ -219,3 +250,78 @@ async def test_the_machine_itself_has_no_such_limit(door: Door, autojump_clock: 
     local = Principal(name="root", role="admin", via=via)
     for _ in range(2 * ACTIONS_AT_ONCE):
         assert isinstance(await door.dispatch.submit(UNLOCK, local), Done)
+
+
+# What a foreign system has to do.
+
+SHINE = SwitchLight(endpoint="lamp", on=True)
+
+
+async def test_what_a_foreign_system_took_on_is_done(door: Door, autojump_clock: MockClock) -> None:
+    door.lamp.answers = [Answer(after_s=5)]
+    begun = trio.current_time()
+    assert await door.dispatch.submit(SHINE, who()) == Done(action_id="a1")
+    assert trio.current_time() - begun == 5
+    assert [type(event) for event in door.log.events()] == [ActionAccepted]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "after_s"),
+    [
+        (Answer("the gateway says no", after_s=1), "the gateway says no", 1),
+        (Answer("", after_s=1), "", 1),
+        (
+            Answer(after_s=math.inf),
+            "no answer of the other system within 8 s: it may have acted",
+            REMOTE_S,
+        ),
+    ],
+)
+async def test_what_it_did_not_is_told(
+    door: Door, autojump_clock: MockClock, answer: Answer, reason: str, after_s: float
+) -> None:
+    door.lamp.answers = [answer]
+    begun = trio.current_time()
+    assert await door.dispatch.submit(SHINE, who()) == Failed(action_id="a1", reason=reason)
+    assert trio.current_time() - begun == after_s
+    assert door.log.events()[1:] == [
+        ActionFailed(action_id="a1", action=SHINE, principal=who(), reason=reason)
+    ]
+    assert await door.dispatch.submit(SHINE, who()) == Done(action_id="a2")  # the lock was given back
+
+
+async def test_whoever_goes_away_meanwhile_leaves_word_that_it_may_have_acted(
+    door: Door, autojump_clock: MockClock
+) -> None:
+    door.lamp.answers = [Answer(after_s=5)]
+    with trio.move_on_after(1):
+        await door.dispatch.submit(SHINE, who())
+    (failed,) = door.log.events(ActionFailed)
+    assert isinstance(failed, ActionFailed)
+    assert failed.reason == "abandoned while another system was asked: it may have acted"
+    assert await door.dispatch.submit(SHINE, who()) == Done(action_id="a2")
+
+
+async def test_others_hear_busy_meanwhile_and_other_endpoints_do_not_wait(
+    door: Door, autojump_clock: MockClock
+) -> None:
+    door.lamp.answers = [Answer(after_s=5)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(door.dispatch.submit, SHINE, who())
+        await trio.testing.wait_all_tasks_blocked()
+        begun = trio.current_time()
+        assert await door.dispatch.submit(UNLOCK, who()) == Done(action_id="a2")
+        assert trio.current_time() == begun
+        assert await door.dispatch.submit(SHINE, who()) == Busy(action_id="a3")
+        assert trio.current_time() - begun == pytest.approx(BUSY_AFTER_S)
+    assert door.lamp.done == ["a1"]
+    (refused,) = door.log.events(ActionRefused)
+    assert isinstance(refused, ActionRefused)
+    assert (refused.action_id, refused.reason) == ("a3", "busy")
+
+
+async def test_it_is_asked_only_when_that_is_written_down(door: Door, autojump_clock: MockClock) -> None:
+    door.journal.problem = "disk full"
+    outcome = await door.dispatch.submit(SHINE, who())
+    assert isinstance(outcome, Failed)
+    assert door.lamp.done == []

@@ -7,19 +7,20 @@ from typing import Any
 
 import pytest
 import trio
-from harness.context import DictAuthenticator, MemoryNotifications, MemoryTls
+import trio.testing
+from harness.context import DictAuthenticator, MemoryHistory, MemoryKeys, MemoryNotifications, MemoryTls
 from harness.door import Recorded, who
 from harness.voice import MemoryVoice
 from msgspec import Struct
 from trio.testing import MockClock
 
 from agent.model.actions import Action, Unlock
-from agent.model.errors import AuthenticationError, PeerError
+from agent.model.errors import AuthenticationError, CommandError, PeerError
 from agent.model.events import CameraAlarm, WorkerChanged, WorkerFailed
 from agent.model.outcomes import Done, Outcome
 from agent.model.principals import Principal
 from agent.ready import Ready
-from agent.runtime import Context, WorkerSpec
+from agent.runtime import AlarmStatus, Context, EndpointInfo, EndpointState, Question, WorkerSpec
 from agent.workbench import PART_SETTLES_S, Workbench
 
 UNLOCK = Unlock(endpoint="strike")
@@ -32,7 +33,10 @@ class NoConfig(Struct, frozen=True):
 class Bench:
     """A workbench and what reached the door from it."""
 
-    def __init__(self, folder: Path, *, strict: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, strict: bool = False, endpoints: tuple[EndpointInfo, ...] = ()
+    ) -> None:
+        self.alarm = AlarmStatus(state="armed", mode="night")
         self.log = Recorded()
         self.submitted: list[tuple[Action, Principal]] = []
         self.contexts: dict[str, Context] = {}
@@ -42,17 +46,28 @@ class Bench:
         self.bench = Workbench(
             log=self.log,
             boot_number=7,
-            endpoints=(),
+            endpoints=endpoints,
             authenticator=DictAuthenticator({}),
             notifications=MemoryNotifications(()),
             voice=self.voice,
             submit=self.submit,
+            state_of=lambda name: EndpointState(state="off"),
+            alarm=lambda: self.alarm,
+            history=MemoryHistory(self.log),
+            mount=self.mount,
+            remotes={info.name: f"remote {info.name}" for info in endpoints if info.system},  # type: ignore[misc]
+            keys=MemoryKeys(DictAuthenticator({})),
             tls=MemoryTls(folder),
             ready=self.ready,
             state_dir=self.workers,
             any_port=True,
+            door="Back door",
             strict=strict,
         )
+
+    async def mount(self, path: str, app: object) -> str:
+        await trio.lowlevel.checkpoint()
+        return f"https://127.0.0.1:8443{path}/"
 
     async def submit(self, action: Action, principal: Principal) -> Outcome:
         await trio.lowlevel.checkpoint()
@@ -280,6 +295,111 @@ async def test_what_is_observed_is_published_and_listeners_are_told(
         bench.contexts["one"].ready("one", "wss://127.0.0.1:9000/")
         assert bench.log.events(CameraAlarm) == [alarm]
         assert bench.ready.listeners == {"one": "wss://127.0.0.1:9000/"}
+        nursery.cancel_scope.cancel()
+
+
+# What a person asks a worker.
+
+
+class Asked:
+    """See runtime.Question."""
+
+    def __init__(self, **arguments: Any) -> None:
+        self.account = "local:ana"
+        self._arguments = arguments
+
+    def get(self, name: str, kind: Any, default: Any = ...) -> Any:
+        return self._arguments.get(name, default)
+
+
+async def link(question: Question) -> object:
+    await trio.lowlevel.checkpoint()
+    if question.get("broken", bool, False):
+        raise CommandError("there is no server")
+    return {"seconds": 60, "for": question.account}
+
+
+async def test_a_worker_answers_what_it_registered(bench: Bench, autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one"), bench.worker("two"))
+        bench.contexts["one"].answer("link", link)
+        assert await bench.bench.ask("one", "link", Asked()) == {"seconds": 60, "for": "local:ana"}
+        with pytest.raises(CommandError, match="there is no server"):
+            await bench.bench.ask("one", "link", Asked(broken=True))
+        for worker, verb in (("one", "pair"), ("two", "link"), ("one", ""), ("one", "__class__")):
+            with pytest.raises(
+                CommandError, match=f"{worker} has no answer to '{verb}' now: see `portero st"
+            ):
+                await bench.bench.ask(worker, verb, Asked())
+        with pytest.raises(CommandError, match=r"does not speak three: give it a table \[workers.three\]"):
+            await bench.bench.ask("three", "link", Asked())
+        with trio.testing.assert_checkpoints(), pytest.raises(CommandError):
+            await bench.bench.ask("three", "link", Asked())
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_bug_in_an_answer_is_not_taken_for_an_answer(bench: Bench, autojump_clock: MockClock) -> None:
+    async def broken(question: Question) -> object:
+        await trio.lowlevel.checkpoint()
+        raise ZeroDivisionError
+
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one"))
+        bench.contexts["one"].answer("link", broken)
+        with pytest.raises(ZeroDivisionError):
+            await bench.bench.ask("one", "link", Asked())
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_worker_that_fell_answers_nothing_until_it_is_back(
+    bench: Bench, autojump_clock: MockClock
+) -> None:
+    """What it registered belongs to a run that is over."""
+    runs: list[float] = []
+
+    async def fall_once(context: Context, task_status: trio.TaskStatus[None]) -> None:
+        runs.append(trio.current_time())
+        context.answer("link", link)
+        task_status.started()
+        await trio.sleep(5)
+        if len(runs) == 1:
+            raise PeerError("gone")
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, bench.worker("one", fall_once))
+        assert await bench.bench.ask("one", "link", Asked())
+        while bench.bench.states()["one"]["state"] != "retrying":
+            await trio.sleep(0.1)
+        with pytest.raises(CommandError, match="has no answer to 'link' now"):
+            await bench.bench.ask("one", "link", Asked())
+        await trio.sleep(100)
+        assert len(runs) == 2
+        assert await bench.bench.ask("one", "link", Asked())
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_worker_sees_the_endpoints_on_its_own_system_as_remotes(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    bench = Bench(
+        tmp_path,
+        endpoints=(
+            EndpointInfo(name="strike", label="Door", kind="lock"),
+            EndpointInfo(name="yard", label="Yard", kind="light", system="one"),
+            EndpointInfo(name="shed", label="Shed", kind="light", system="two"),
+            EndpointInfo(name="hall", label="Hall", kind="light", system="one"),
+        ),
+    )
+    async with trio.open_nursery() as nursery:
+        await bench.started(nursery, *(bench.worker(name) for name in ("one", "two", "three")))
+        remotes: dict[str, Any] = {name: context.remotes for name, context in bench.contexts.items()}
+        assert remotes == {"one": ("remote yard", "remote hall"), "two": ("remote shed",), "three": ()}
+        for context in bench.contexts.values():
+            assert [info.name for info in context.endpoints] == ["strike", "yard", "shed", "hall"]
+            assert context.state_of("yard") == EndpointState(state="off")
+            assert context.door == "Back door"
+            assert context.alarm() == bench.alarm
         nursery.cancel_scope.cancel()
 
 

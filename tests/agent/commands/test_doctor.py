@@ -35,7 +35,7 @@ def test_simulated_door_in_order(portero: Portero, state: Path) -> None:
     assert "gpio" not in found
     assert "sandbox" not in found
     assert people.exit_code == 0
-    assert "ok    config        8 endpoints, protocols: zmes, zello\n" in people.stdout
+    assert "ok    config        8 endpoints, protocols: zmes, zello, deconz\n" in people.stdout
 
 
 def test_real_door_without_an_agent(portero: Portero, state: Path, tmp_path: Path) -> None:

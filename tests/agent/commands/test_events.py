@@ -22,13 +22,16 @@ from agent.model.events import (
     ActionRefused,
     AgentStarted,
     AgentStopping,
+    AlarmChanged,
     AnyEvent,
     ButtonHeld,
     ButtonPressed,
     ButtonReleased,
     CallChanged,
     CameraAlarm,
+    CloudReported,
     ContactChanged,
+    DeviceChanged,
     DoorChanged,
     HardwareFailed,
     HardwareRecovered,
@@ -80,6 +83,41 @@ SENTENCES: list[tuple[AnyEvent, str]] = [
         "camera Yard of zm: end of Motion",
     ),
     (
+        CloudReported(
+            source="legrand",
+            product="NSD",
+            kind="smoke",
+            device="Kitchen",
+            sub_type=1,
+            meaning="smoke detected",
+        ),
+        "Kitchen of legrand: smoke detected",
+    ),
+    (
+        CloudReported(
+            source="legrand", product="NACamera", kind="person", unique_id="70:ee", persons=("Ana",)
+        ),
+        "70:ee of legrand: person (Ana)",
+    ),
+    (
+        DeviceChanged(source="home", device="Shed", unique_id="00:15-01", fact="motion", value=True),
+        "Shed of home: motion yes",
+    ),
+    (
+        DeviceChanged(source="home", device="Remote", unique_id="00:15-01", fact="button", value=1002),
+        "Remote of home: button 1002",
+    ),
+    (
+        AlarmChanged(state="arming", mode="away", seconds=60, by="anna"),
+        "alarm system arming (away) for 60 s by anna",
+    ),
+    (
+        AlarmChanged(state="entry_delay", mode="away", seconds=30, endpoint="strike"),
+        "alarm system entry delay (away) for 30 s",
+    ),
+    (AlarmChanged(state="in_alarm", mode="away", endpoint="strike"), "alarm system IN ALARM (away)"),
+    (AlarmChanged(state="disarmed", mode="disarmed", by="anna"), "alarm system disarmed by anna"),
+    (
         ActionAccepted(action_id="a", action=UNLOCK, principal=ANNA),
         "accepted: unlock asked by anna (resident, zmes)",
     ),
@@ -125,6 +163,8 @@ def test_every_event_has_a_sentence() -> None:
 def test_event_of_a_newer_version_is_shown_plainly() -> None:
     assert sentence({"type": "comet_seen/1", "endpoint": "sky", "tail": 3}) == "comet seen tail=3"
     assert sentence({"type": "lock_changed/2", "latch": "up"}) == "lock changed latch=up"
+    assert sentence({"type": "alarm_changed/2", "state": "asleep"}) == "alarm changed state=asleep"
+    assert sentence({"type": "device_changed/1", "value": 0}) == "device changed"
     assert (
         endpoint_of(to_plain(ActionAccepted(action_id="a", action=SetNotify(mode="mute"), principal=ANNA)))
         == ""

@@ -47,7 +47,7 @@ def test_simulated_door_needs_nothing(
     call = calls[-1]
     assert (call["state_dir"], call["simulated"], call["any_port"]) == (Path(".state"), True, True)
     assert "strike" in call["config"].endpoints
-    assert call["greet"]._servers == {"zmes": "::", "zello": "::"}
+    assert call["greet"]._servers == {"zmes": "::", "zello": "::", "deconz": "127.0.0.1"}
     assert "wss://127.0.0.1:9000/" in done.stdout
     assert "AB:CD" in done.stdout
 
@@ -125,13 +125,15 @@ def test_terminal_is_told_the_addresses_for_other_devices(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     Greeter(Path("/s"), servers={"zmes": "::"})(GREETING)
     shown = capsys.readouterr().out
-    assert "  zmes     wss://127.0.0.1:9000/\n           wss://192.0.2.7:9000/ from other devices\n" in shown
+    assert (
+        "  zmes      wss://127.0.0.1:9000/\n            wss://192.0.2.7:9000/ from other devices\n" in shown
+    )
     assert "wss://[fd00::7]:9000/" in shown
     assert "localhost" not in shown
     Greeter(Path("/s"), servers={"zmes": "127.0.0.1", "web": "::"})(GREETING)
     shown = capsys.readouterr().out
     assert "192.0.2.7" not in shown
-    assert "  web      does not listen yet: the log tells why\n" in shown
+    assert "  web       does not listen yet: the log tells why\n" in shown
 
 
 def test_commands_are_told_as_they_have_to_be_typed(

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 from click.testing import Result
 from harness.scripted_agent import STATUS, ScriptedAgent
 
@@ -37,6 +39,29 @@ def test_problems_exit_with_1(portero: Portero, state: Path) -> None:
     assert "problem: strike: relay stuck\n" in done.stdout
     assert "problem: evil\\x1b[2J\n" in done.stdout
     assert as_json.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("alarm", "text"),
+    [
+        (None, ""),
+        ({"state": "disarmed", "mode": "disarmed", "seconds_left": 0}, "alarm system: disarmed\n"),
+        ({"state": "armed", "mode": "night", "seconds_left": 0}, "alarm system: armed (night)\n"),
+        ({"state": "arming", "mode": "away", "seconds_left": 42}, "alarm system: arming (away), 42 s left\n"),
+        (
+            {"state": "entry_delay", "mode": "away", "seconds_left": 75},
+            "alarm system: entry delay (away), 75 s left\n",
+        ),
+        ({"state": "in_alarm", "mode": "stay", "seconds_left": 0}, "alarm system: IN ALARM (stay)\n"),
+    ],
+)
+def test_the_alarm_system_is_shown(
+    alarm: dict[str, Any] | None, text: str, portero: Portero, state: Path
+) -> None:
+    with ScriptedAgent(state, status={**STATUS, "alarm": alarm}):
+        done = portero("status")
+    assert done.exit_code == 0
+    assert [line + "\n" for line in done.stdout.splitlines() if "alarm" in line] == ([text] if text else [])
 
 
 def test_broken_journal_is_shown(portero: Portero, state: Path) -> None:

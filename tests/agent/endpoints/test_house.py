@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from harness.doorhouse import DoorHouse, settle
 from trio.testing import MockClock
@@ -7,7 +9,16 @@ from trio.testing import MockClock
 from agent.endpoints.house import ALL_DEAD_S
 from agent.model.actions import SoundSiren, Unlock
 from agent.model.events import CallChanged, HardwareFailed, JournalFailed, JournalRecovered
-from hw.pins import ButtonPins, EndpointPins, LedPins, SirenPins, sim_endpoints
+from agent.runtime import EndpointInfo, RemoteConfig
+from hw.pins import (
+    ButtonPins,
+    ContactPins,
+    EndpointPins,
+    LedPins,
+    LightPins,
+    SirenPins,
+    sim_endpoints,
+)
 
 
 def test_what_workers_are_told_of_the_simulated_door() -> None:
@@ -89,6 +100,127 @@ async def test_a_lone_bell_that_chatters_is_no_reason_to_restart(autojump_clock:
 async def test_only_known_endpoints_can_be_told_something() -> None:
     door = DoorHouse(sim_endpoints())
     assert sorted(door.house.performers) == ["doorbell", "siren", "staircase", "strike"]
+
+
+# What lives on a foreign system.
+
+
+class ToyEndpoint(RemoteConfig, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="toy"):
+    pass
+
+
+def far(**more: Any) -> dict[str, Any]:
+    return {
+        "gate": ToyEndpoint(acts_as="lock", label="Garden gate", max_on_s=10),
+        "yard": ToyEndpoint(acts_as="light", default_s=0),
+        "horn": ToyEndpoint(acts_as="siren"),
+        "window": ToyEndpoint(acts_as="contact", role="motion"),
+        "back_bell": ToyEndpoint(acts_as="button"),
+        **more,
+    }
+
+
+def test_what_workers_are_told_of_what_is_far_away() -> None:
+    infos = DoorHouse(far(bell=ButtonPins(pin=17, label="Bell"))).house.infos
+    assert infos == (
+        EndpointInfo(name="gate", label="Garden gate", kind="lock", system="toy", hold_s=5, max_s=10),
+        EndpointInfo(name="yard", label="yard", kind="light", system="toy"),
+        EndpointInfo(name="horn", label="horn", kind="siren", system="toy", hold_s=60, max_s=180),
+        EndpointInfo(name="window", label="window", kind="contact", role="motion", system="toy"),
+        EndpointInfo(name="back_bell", label="back_bell", kind="button", system="toy"),
+        EndpointInfo(name="bell", label="Bell", kind="button"),
+    )
+
+
+def test_what_workers_are_told_of_times() -> None:
+    infos = {info.name: info for info in DoorHouse(sim_endpoints()).house.infos}
+    times = {name: (info.hold_s, info.max_s) for name, info in infos.items()}
+    assert times == {
+        "strike": (5, 30),
+        "siren": (60, 180),
+        "staircase": (120, None),
+        **dict.fromkeys(("doorbell", "tamper", "smoke", "motion", "status"), (None, None)),
+    }
+    (lamp,) = DoorHouse({"lamp": LightPins(pin=24, default_s=0, max_on_s=900)}).house.infos
+    assert (lamp.hold_s, lamp.max_s) == (None, 900)
+
+
+async def test_what_is_far_away_can_be_told_something_and_tells(autojump_clock: MockClock) -> None:
+    door = DoorHouse(far(bell=ButtonPins(pin=17), tamper=ContactPins(pin=5)))
+    house = door.house
+    assert sorted(house.remotes) == ["back_bell", "gate", "horn", "window", "yard"]
+    assert sorted(house.performers) == ["back_bell", "bell", "gate", "horn", "window", "yard"]
+    async with door.running():
+        for remote in house.remotes.values():
+            remote.works()
+        pending = house.performers["gate"].perform(Unlock(endpoint="gate"), by="ana", action_id="a1")
+        assert pending is not None
+        command = await house.remotes["gate"].command()
+        house.remotes["gate"].switched(True, command=command)
+        command.done()
+        assert await pending.failure() is None
+        house.remotes["window"].contact(True)
+        house.remotes["back_bell"].pressed()
+        states = {name: house.state_of(name).state for name in (*house.remotes, "bell", "tamper")}
+    assert states == {
+        "gate": "unlocked",
+        "yard": "off",
+        "horn": "off",
+        "window": "active",
+        "back_bell": "pressed",
+        "bell": "released",
+        "tamper": "calm",
+    }
+    assert door.locks() == [("unlocked", "ana", "")]
+    rows = {row["name"]: row for row in house.states()}
+    assert rows["gate"] == {
+        "name": "gate",
+        "label": "Garden gate",
+        "kind": "lock",
+        "role": "",
+        "state": "unlocked",
+        "problem": "",
+        "extra": {"system": "toy"},
+    }
+    assert rows["window"]["role"] == "motion"
+    assert rows["tamper"]["extra"] == {}
+
+
+async def test_what_is_far_away_and_broken_is_told_and_no_reason_to_restart(
+    autojump_clock: MockClock,
+) -> None:
+    """A restart of the door brings no gateway back; and a gateway that lives says nothing of the board."""
+    door = DoorHouse(far(bell=ButtonPins(pin=17)))
+    async with door.running():
+        assert door.house.sick() is None
+        for remote in door.house.remotes.values():
+            remote.failed("gateway gone")
+        for _ in range(100):
+            await settle(10)
+            assert door.house.sick() is None
+        assert sorted(door.house.problems()) == [
+            f"{name}: gateway gone" for name in sorted(door.house.remotes)
+        ]
+        assert door.house.state_of("gate").problem == "gateway gone"
+        for remote in door.house.remotes.values():
+            remote.works()
+        assert door.house.problems() == []
+        door.pins.press("bell")
+        door.pins.unplug("bell")
+        await settle(65)
+        assert door.house.sick() is None
+        await settle(ALL_DEAD_S + 1)
+        assert door.house.sick() == "no device of the board works"
+
+
+async def test_a_door_with_nothing_on_its_own_wires_is_never_sick(autojump_clock: MockClock) -> None:
+    door = DoorHouse(far())
+    async with door.running():
+        for remote in door.house.remotes.values():
+            remote.failed("gateway gone")
+        for _ in range(50):
+            await settle(10)
+            assert door.house.sick() is None
 
 
 # The status lamp.

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import cbor2
 import pytest
-from harness.journals import EVENTS, entries, pressed
+from harness.journals import EVENTS as SAMPLE
+from harness.journals import entries, pressed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from agent.model.errors import JournalError
 from agent.model.events import DoorChanged, LockChanged
 from agent.model.records import Gap, Unknown
 
+EVENTS = SAMPLE[:25]
 AT = 1_767_225_600_000_000_000  # 2026-01-01
 SECOND = 1_000_000_000
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -12,8 +12,10 @@ from agent.model.actions import (
     EndCall,
     Lock,
     Ring,
+    SetAlarm,
     SetNotify,
     SoundSiren,
+    StartTalk,
     StopSiren,
     SwitchLight,
     Unlock,
@@ -39,7 +41,14 @@ TABLE: list[tuple[Action, dict[str, Any], str]] = [
         {"do": "set_notify", "mode": "mute", "endpoints": ["a", "b"]},
         "notify",
     ),
+    (StartTalk(), {"do": "start_talk"}, "talk"),
+    (SetAlarm(mode="night"), {"do": "set_alarm", "mode": "night"}, "alarm"),
+    (SetAlarm(mode="disarmed"), {"do": "set_alarm", "mode": "disarmed"}, "alarm"),
 ]
+
+
+def test_the_table_is_whole() -> None:
+    assert {type(action) for action, _, _ in TABLE} == set(get_args(Action))
 
 
 @pytest.mark.parametrize(("action", "plain", "name"), TABLE)
@@ -72,6 +81,9 @@ def test_a_duration_that_is_no_time_is_refused(do: str, field: str, hold_s: obje
         {"do": "unlock", "endpoint": "x" * 65},
         {"do": "unlock", "endpoint": 5},
         {"do": "switch_light", "endpoint": "a"},
+        {"do": "set_alarm"},
+        {"do": "set_alarm", "mode": "armed"},
+        {"do": "set_alarm", "mode": "in_alarm"},
         {"do": "set_notify"},
         {"do": "set_notify", "mode": "silent"},
         {"do": "set_notify", "mode": "mute", "endpoints": "bell"},

@@ -15,6 +15,7 @@ from agent.model.actions import (
     EndCall,
     Lock,
     Ring,
+    SetAlarm,
     SetNotify,
     SoundSiren,
     StartTalk,
@@ -36,6 +37,7 @@ ACTIONS: dict[str, Action] = {
     "end_call": EndCall(),
     "start_talk": StartTalk(),
     "set_notify": SetNotify(mode="mute"),
+    "set_alarm": SetAlarm(mode="away"),
 }
 # Written out by hand, not derived: a change of the table is a decision.
 MAY: dict[Role, set[str]] = {
@@ -72,18 +74,22 @@ def test_an_unknown_role_may_nothing() -> None:
 
 @pytest.mark.parametrize(("role", "name"), list(itertools.product(MAY, ACTIONS)))
 def test_whoever_is_limited_to_a_door_has_that_door_and_nothing_of_the_house(role: Role, name: str) -> None:
-    """Muting the house and taking its calls are not part of any endpoint."""
+    """Muting the house, arming it and taking its calls are not part of any endpoint."""
     reason = authorise(someone(role, Grant(endpoints=("strike",))), ACTIONS[name], 0)
     assert (reason is None) == (name in MAY[role] and name in ("unlock", "lock"))
 
 
 @pytest.mark.parametrize("endpoints", [(), ("strike",), ("bell", "siren", "stairs", "strike")])
 @pytest.mark.parametrize("role", ["resident", "guest", "admin"])
-def test_nobody_with_limits_mutes_the_house_in_any_form(role: Role, endpoints: tuple[str, ...]) -> None:
+def test_nobody_with_limits_mutes_or_arms_the_house_in_any_form(
+    role: Role, endpoints: tuple[str, ...]
+) -> None:
     principal = someone(role, Grant(endpoints=endpoints))
     for mode in ("mute", "force", "default"):
         for names in ((), endpoints, ("bell",)):
             assert authorise(principal, SetNotify(mode=mode, endpoints=names), 0) is not None
+    for armed in ("away", "stay", "night", "disarmed"):
+        assert authorise(principal, SetAlarm(mode=armed), 0) is not None
     assert authorise(principal, AnswerCall(), 0) is not None
     assert authorise(principal, EndCall(call_id="c1"), 0) is not None
 

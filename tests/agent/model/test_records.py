@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from agent.model.actions import Action
 from agent.model.errors import MalformedMessage
-from agent.model.events import AnyEvent, ButtonPressed
+from agent.model.events import AnyEvent, ButtonPressed, DeviceChanged
 from agent.model.records import Unknown, from_plain, to_plain
 
 KINDS: tuple[type[Struct], ...] = AnyEvent.__args__
@@ -75,6 +75,15 @@ def test_the_event_of_an_older_version_reads_with_defaults() -> None:
     assert from_plain({"type": "button_pressed/1", "endpoint": "bell"}) == ButtonPressed(endpoint="bell")
 
 
+@pytest.mark.parametrize("value", [True, False, 0, 1, 1002, "panic", ""])
+def test_what_a_device_says_keeps_its_kind(value: bool | int | str) -> None:
+    event = DeviceChanged(source="home", device="d", unique_id="u", fact="keypad", value=value)
+    for plain in (to_plain(event), cbor2.loads(cbor2.dumps(to_plain(event)))):
+        got = from_plain(plain)
+        assert isinstance(got, DeviceChanged)
+        assert (got.value, type(got.value)) == (value, type(value))
+
+
 def test_a_field_of_a_newer_version_is_left_aside() -> None:
     plain = {"type": "button_pressed/1", "endpoint": "bell", "finger": "index"}
     assert from_plain(plain) == ButtonPressed(endpoint="bell")
@@ -103,6 +112,24 @@ def test_an_unknown_tag_is_kept_as_it_is(tag: str) -> None:
         {"type": "button_held/1", "endpoint": "bell", "held_ms": "\ud800"},
         {"type": "button_held/1", "endpoint": "bell", "held_ms": float("nan")},
         {"type": "lock_changed/1", "endpoint": "strike", "state": "ajar"},
+        {"type": "alarm_changed/1", "state": "armed", "mode": "party"},
+        {"type": "alarm_changed/1", "state": "armed"},
+        {
+            "type": "device_changed/1",
+            "source": "a",
+            "device": "b",
+            "unique_id": "c",
+            "fact": "colour",
+            "value": 1,
+        },
+        {
+            "type": "device_changed/1",
+            "source": "a",
+            "device": "b",
+            "unique_id": "c",
+            "fact": "motion",
+            "value": 0.5,
+        },
         {"type": "lock_changed/1", "endpoint": "strike", "state": "locked", "hold_s": 10**400},
         {"type": "action_accepted/1", "action_id": "a", "action": {"do": "fly"}, "principal": {}},
     ],
@@ -169,4 +196,4 @@ def test_an_object_without_an_end_is_malformed() -> None:
 
 
 def test_every_action_fits_into_an_event() -> None:
-    assert len(get_args(Action)) == 10
+    assert len(get_args(Action)) == 11

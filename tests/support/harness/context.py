@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import functools
+import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import trio
 import trustme
 from harness.voice import MemoryVoice
+from msgspec import Struct
 
 from agent.bus import EventLog
 from agent.model.actions import Action, SetNotify, StartTalk
-from agent.model.errors import TryLater
-from agent.model.events import CameraAlarm, NotifyMode
+from agent.model.errors import AgentError, JournalError, TryLater
+from agent.model.events import CameraAlarm, CloudReported, DeviceChanged, NotifyMode
 from agent.model.outcomes import Done, Outcome
 from agent.model.principals import Grant, Principal, Role
-from agent.runtime import Context, EndpointInfo, Voice
+from agent.model.records import Entry
+from agent.runtime import AlarmStatus, Context, EndpointInfo, EndpointState, Question, Remote, Voice
 
 SAFETY = frozenset({"smoke", "co"})
 
 
 class DictAuthenticator:
-    """Accounts in a dict: name -> (secret, role); grants and pins by name.
+    """Accounts in a dict: name -> (secret, role); grants and pins by name, the owner of an API key in keys.
 
     delay_s: how long one check takes. overrun: nobody is looked at. calls: every (account, peer).
     busiest: most checks at one time.
@@ -34,6 +38,7 @@ class DictAuthenticator:
         self.accounts = accounts
         self.grants: dict[str, Grant] = {}
         self.pins: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
         self.delay_s = 0.0
         self.overrun = False
         self.calls: list[tuple[str, str]] = []
@@ -48,6 +53,8 @@ class DictAuthenticator:
 
     async def authenticate(self, *, account: str, secret: str, via: str, peer: str) -> Principal | None:
         await self._look(account, peer)
+        if secret in self.keys and account in ("", self.keys[secret]):
+            return self._principal(self.keys[secret], via, peer, proven_locally=True)
         expected = self.accounts.get(account)
         if expected is None or expected[0] != secret:
             return None
@@ -79,6 +86,71 @@ class DictAuthenticator:
             proven_locally=proven_locally,
             grant=self.grants.get(account, Grant()),
         )
+
+
+class MemoryKey(Struct, frozen=True, kw_only=True):
+    """See runtime.KeyInfo."""
+
+    id: str
+    name: str
+    created_ns: int
+    last_used_ns: int | None = None
+
+
+class MemoryKeys:
+    """API keys of a DictAuthenticator. broken: nothing can be stored."""
+
+    def __init__(self, authenticator: DictAuthenticator) -> None:
+        self._authenticator = authenticator
+        self.issued: dict[str, tuple[str, MemoryKey]] = {}
+        self.broken = False
+
+    async def issue(self, *, user: str, role: Role, name: str, by: str) -> str:
+        await trio.lowlevel.checkpoint()
+        if self.broken:
+            raise AgentError("the disk is full")
+        self._authenticator.accounts.setdefault(user, (secrets.token_hex(), role))
+        number = len(self.issued) + 1
+        key = f"pk_{number:08d}_{secrets.token_urlsafe(32)}"
+        self._authenticator.keys[key] = user
+        self.issued[key] = (user, MemoryKey(id=f"{number:08d}", name=name, created_ns=number))
+        return key
+
+    def listed(self, user: str) -> list[MemoryKey]:
+        return [
+            info
+            for key, (owner, info) in self.issued.items()
+            if owner == user and key in self._authenticator.keys
+        ]
+
+    async def revoke(self, key_id: str, *, user: str, by: str) -> bool:
+        await trio.lowlevel.checkpoint()
+        for key, (owner, info) in self.issued.items():
+            if owner == user and info.id == key_id:
+                return self._authenticator.keys.pop(key, None) is not None
+        return False
+
+
+class MemoryHistory:
+    """The log as the journal would have it. broken: the file cannot be read."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.broken = False
+
+    async def page(self, *, before_seq: int | None, types: Sequence[str], limit: int) -> list[Entry]:
+        await trio.lowlevel.checkpoint()
+        if self.broken:
+            raise JournalError("journal.db cannot be read")
+        found: list[Entry] = []
+        reader = self._log.follow(after=0)
+        while reader.cursor < self._log.last_seq:
+            item = await anext(reader)
+            if isinstance(item, Entry) and (before_seq is None or item.seq < before_seq):
+                tag = str(type(item.event).__struct_config__.tag).partition("/")[0]
+                if tag in types:
+                    found.append(item)
+        return found[::-1][:limit]
 
 
 class MemoryNotifications:
@@ -132,7 +204,8 @@ class House:
 
     submitted: (action, principal) in order; `SetNotify` takes effect, anything else only gets its answer.
     answer: replaces the outcome of `submit`. ready: url by listener name. pages: last value by key.
-    voice: the ear and mouth of every context that is not given another.
+    voice: the ear and mouth of every context that is not given another. states: of endpoints by name, `calm`,
+    `locked` ... where nothing is said. remotes: what lives on the worker's system. answers: by verb.
     """
 
     def __init__(
@@ -153,11 +226,17 @@ class House:
         self.voice = voice or MemoryVoice()
         self.tls = MemoryTls(folder)
         self.submitted: list[tuple[Action, Principal]] = []
-        self.reported: list[CameraAlarm] = []
+        self.reported: list[CameraAlarm | CloudReported | DeviceChanged] = []
         self.pages: dict[str, str | int | float | bool] = {}
         self.ready: dict[str, str] = {}
         self.guarded: list[str] = []
         self.answer: Callable[[Action, Principal], Outcome] | None = None
+        self.states: dict[str, EndpointState] = {}
+        self.alarm: AlarmStatus | None = None
+        self.mounted: dict[str, Any] = {}
+        self.remotes: tuple[Remote, ...] = ()
+        self.keys = MemoryKeys(self.authenticator)
+        self.answers: dict[str, Callable[[Question], Awaitable[object]]] = {}
         self._folder = folder
 
     def context(self, name: str, *, voice: Voice | None = None) -> Context:
@@ -179,9 +258,28 @@ class House:
             supervise=self._supervise,
             guard=self._guard,
             tls=self.tls,
+            state_of=self._state_of,
+            alarm=lambda: self.alarm,
+            history=MemoryHistory(self.log),
+            mount=self._mount,
+            remotes=self.remotes,
+            keys=self.keys,
+            answer=self.answers.__setitem__,
             state_dir=state_dir,
             any_port=True,
         )
+
+    def _state_of(self, name: str) -> EndpointState:
+        if name in self.states:
+            return self.states[name]
+        info = next(info for info in self.endpoints if info.name == name)
+        at_rest = {"button": "released", "lock": "locked", "contact": "calm"}.get(info.kind, "off")
+        return EndpointState(state=at_rest, door="closed" if info.has_door_contact else "")
+
+    async def _mount(self, path: str, app: Any) -> str:
+        await trio.lowlevel.checkpoint()
+        self.mounted[path] = app
+        return f"https://127.0.0.1:8443{path}/"
 
     async def _submit(self, action: Action, principal: Principal) -> Outcome:
         await trio.lowlevel.checkpoint()

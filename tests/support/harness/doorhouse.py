@@ -20,6 +20,7 @@ from agent.model.events import (
     LockChanged,
     SirenChanged,
 )
+from agent.runtime import RemoteConfig
 from hw.board import Board, open_board
 from hw.fake import FakePins
 from hw.pins import EndpointPins
@@ -30,8 +31,10 @@ T = TypeVar("T")
 class DoorHouse:
     """pins: the hand at the door. log: everything told. house: what is under test. board: while it runs."""
 
-    def __init__(self, endpoints: Mapping[str, EndpointPins]) -> None:
-        self.endpoints = endpoints
+    def __init__(self, endpoints: Mapping[str, EndpointPins | RemoteConfig]) -> None:
+        self.endpoints = {
+            name: pins for name, pins in endpoints.items() if not isinstance(pins, RemoteConfig)
+        }
         self.pins = FakePins()
         self.log = Recorded()
         self.house = House(endpoints, log=self.log)

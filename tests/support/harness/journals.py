@@ -21,13 +21,16 @@ from agent.model.events import (
     ActionRefused,
     AgentStarted,
     AgentStopping,
+    AlarmChanged,
     AnyEvent,
     ButtonHeld,
     ButtonPressed,
     ButtonReleased,
     CallChanged,
     CameraAlarm,
+    CloudReported,
     ContactChanged,
+    DeviceChanged,
     DoorChanged,
     HardwareFailed,
     HardwareRecovered,
@@ -84,6 +87,9 @@ EVENTS: tuple[AnyEvent, ...] = (
     WorkerFailed(worker="zello", reason="KeyError", parked=False),
     AgentStarted(version="0.1.0", boot_id="b", boot_number=7),
     AgentStopping(reason="SIGTERM"),
+    DeviceChanged(source="home", device="Shed", unique_id="00:15-01", fact="smoke", value=True),
+    CloudReported(source="legrand", product="NSD", kind="smoke", device="Kitchen", sub_type=1),
+    AlarmChanged(state="arming", mode="away", seconds=60, by="ana"),
 )
 # Beside the others: tests of queries count those.
 VOICE_EVENTS: tuple[AnyEvent, ...] = (

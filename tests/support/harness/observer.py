@@ -38,6 +38,13 @@ class Observer:
             supervise=self._supervise,
             guard=unused,
             tls=unused,
+            state_of=unused,
+            alarm=unused,
+            history=unused,
+            mount=unused,
+            remotes=(),
+            keys=unused,
+            answer=unused,
             state_dir=state_dir,
         )
 

@@ -30,6 +30,10 @@ speaker = "sim"
 [workers.zmes.server]
 [workers.zello.server]
 """
+SMART_HOME = """
+[workers.zmes.server]
+[workers.deconz.server]
+"""
 IDLE_S = 30.0
 QUICK_IDLE_S = 6.0
 
@@ -62,10 +66,11 @@ def imports(rounds: int) -> list[Row]:
 
 
 def at_rest(idle_s: float) -> list[Row]:
-    """Ready agents that nobody talks to: the lean one, and the one with a voice."""
+    """Ready agents that nobody talks to: the lean one, the one with a voice, the one in a smart home."""
     return [
         *_at_rest("lean", "[workers.zmes.server]\n", idle_s, 40),
         *_at_rest("with sound and channels", VOICE, idle_s, 75),
+        *_at_rest("with the smart home (deCONZ)", SMART_HOME, idle_s, 75),
     ]
 
 

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -75,13 +76,18 @@ def door(folder: Path, with_journal: bool) -> None:
 
 
 def _press_on_command(pins: Any) -> None:
-    """Each line of stdin is one press; answers with the moment the contact closed."""
+    """Each line of stdin is one press."""
     for _ in sys.stdin:
-        pressed_ns = time.monotonic_ns()
-        pins.press("doorbell")
-        say(pressed_ns=pressed_ns)
-        time.sleep(0.005)
-        pins.release("doorbell")
+        press_on_command(pins.press, pins.release)
+
+
+def press_on_command(press: Callable[[str], object], release: Callable[[str], object]) -> None:
+    """One press; answers with the moment the contact closed."""
+    pressed_ns = time.monotonic_ns()
+    press("doorbell")
+    say(pressed_ns=pressed_ns)
+    time.sleep(0.005)
+    release("doorbell")
 
 
 def clients(port: int, ca: str, count: int) -> None:

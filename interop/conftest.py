@@ -27,10 +27,10 @@ def build_door(tmp_path: Path) -> Iterator[Callable[..., Door]]:
     """Makes doors that one test has for itself, with a configuration of their own."""
     doors: list[Door] = []
 
-    def build(config: str = "", environment: dict[str, str] | None = None) -> Door:
+    def build(config: str = "", **more: Any) -> Door:
         folder = tmp_path / f"door{len(doors)}"
         folder.mkdir()
-        doors.append(Door(folder, config=config, environment=environment))
+        doors.append(Door(folder, config=config, **more))
         return doors[-1].start()
 
     yield build

@@ -27,10 +27,18 @@ PASSWORD = "la llave está bajo la maceta"
 
 
 class Door:
-    """One `portero run --sim`, with one resident."""
+    """One `portero run --sim`, with one resident. any_port: free ports, whatever its configuration says."""
 
-    def __init__(self, folder: Path, *, config: str = "", environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        config: str = "",
+        environment: dict[str, str] | None = None,
+        any_port: bool = True,
+    ) -> None:
         self._environment = {**os.environ, **(environment or {})}
+        self._any_port = any_port
         self.state = folder / "state"
         self.log_path = folder / "door.log"
         self._folder = folder
@@ -40,7 +48,10 @@ class Door:
         self.ready_after_s = 0.0
 
     def start(self) -> Door:
-        command = [PORTERO, "run", "--sim", "--any-port", "--state", str(self.state)]
+        """Start it, for the first time or once more, and wait until it is ready."""
+        command = [PORTERO, "run", "--sim", "--state", str(self.state)]
+        if self._any_port:
+            command.append("--any-port")
         if self._config:
             path = self._folder / "portero.toml"
             path.write_text(self._config)
@@ -50,16 +61,24 @@ class Door:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
             )
-        path = self.state / "ready.json"
-        while not path.exists():
+        first = not self.ready
+        while (ready := self._ready_now()).get("pid") != self._process.pid:
             if self._process.poll() is not None or time.monotonic() - begun > READY_S:
                 self.kill()
                 raise RuntimeError(f"the door did not get ready within {READY_S:g} s:\n{self.log()}")
             time.sleep(0.02)
         self.ready_after_s = time.monotonic() - begun
-        self.ready = json.loads(path.read_text())
-        self.portero("user", "add", USER, "--role", "resident", "--password-stdin", typed=f"{PASSWORD}\n")
+        self.ready = ready
+        if first:
+            self.portero("user", "add", USER, "--role", "resident", "--password-stdin", typed=f"{PASSWORD}\n")
         return self
+
+    def _ready_now(self) -> dict[str, Any]:
+        try:
+            ready: dict[str, Any] = json.loads((self.state / "ready.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return ready
 
     @property
     def url(self) -> str:

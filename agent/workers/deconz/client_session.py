@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import trio
+from msgspec import UNSET
 
 from agent.model.errors import AgentError, MalformedMessage, PeerError
 from agent.net.websocket import ClientPeer, connect_websocket
 from agent.workers.deconz.client_board import Board
 from agent.workers.deconz.client_rest import Rest
 from agent.workers.deconz.client_view import View
-from agent.workers.deconz.wire import MAX_EVENT_BYTES, Event, decode_event
+from agent.workers.deconz.wire import MAX_EVENT_BYTES, Added, Changed, Deleted, Event, decode_event
 
 CONNECT_S = 10.0
 PING_S = 15.0  # a gateway sends none, and half-open connections are its users' first complaint
@@ -27,6 +28,7 @@ READ_MISSING_S = 60.0  # while an endpoint of this house has no device there
 READ_GAP_S = 5.0
 EVENTS_HZ = 200.0
 EVENTS_AT_ONCE = 1000
+REBIND_COSTS = 10  # in events: all devices are looked through for the endpoints of this house
 COMPLAIN_EVERY_S = 60.0
 
 logger = logging.getLogger(__name__)
@@ -115,7 +117,7 @@ class Session:
             if not self._view.take(event, trio.current_time()):
                 self.read_soon()
             self._show()
-            await self._pace()
+            await self._pace(1 if _is_cheap(event) else REBIND_COSTS)
 
     async def _next(self, peer: ClientPeer) -> Event:
         while True:
@@ -137,12 +139,12 @@ class Session:
             self._malformed_in_a_row = 0
             return event
 
-    async def _pace(self) -> None:
+    async def _pace(self, cost: int = 1) -> None:
         now = trio.current_time()
         gained = max(0.0, now - self._counted_at) * EVENTS_HZ
         self._budget = min(float(EVENTS_AT_ONCE), self._budget + gained)
         self._counted_at = now
-        self._budget -= 1
+        self._budget -= cost
         if self._budget < 0:
             await trio.sleep(-self._budget / EVENTS_HZ)
 
@@ -160,3 +162,10 @@ class Session:
         if now - self._complained_at >= COMPLAIN_EVERY_S:
             self._complained_at = now
             logger.warning("gateway=%s cannot read an event error=%s", self._board.row.name, error)
+
+
+def _is_cheap(event: Event) -> bool:
+    """False when it may change which devices there are, or their names."""
+    if isinstance(event, Changed):
+        return event.name is UNSET and event.attr is UNSET
+    return not isinstance(event, Added | Deleted)

@@ -53,6 +53,7 @@ class Mirror:
     def __init__(self) -> None:
         self.dropped = 0
         self._devices: dict[tuple[Kind, str], Device] = {}
+        self._counts: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self._recorded: list[Event] | None = None
 
     def __iter__(self) -> Iterator[Device]:
@@ -67,7 +68,7 @@ class Mirror:
 
     def count(self, kind: Kind) -> int:
         """How many there are."""
-        return sum(device.resource == kind for device in self)
+        return self._counts[kind]
 
     def begin_read(self) -> None:
         """A full read is under way: from now on remember what comes."""
@@ -85,6 +86,7 @@ class Mirror:
                 else:
                     devices[kind, number] = device
         self._devices = devices
+        self._counts = {kind: sum(device.resource == kind for device in self) for kind in KINDS}
         recorded, self._recorded = self._recorded or [], None
         for event in recorded:
             if not self._is_older(event):
@@ -110,6 +112,7 @@ class Mirror:
                 if gone is None or not _same(gone, event.uniqueid):
                     return NOTHING if gone is None else REREAD
                 del self._devices[kind, event.id]
+                self._counts[kind] -= 1
                 return Applied(verdict="structure")
 
     def _change(self, kind: Kind, event: Changed) -> Applied:
@@ -139,6 +142,8 @@ class Mirror:
             return REREAD
         if known is not None:  # what is never set in the new one is still known of the old
             device.state = known.state | {k: v for k, v in device.state.items() if v is not None}
+        else:
+            self._counts[kind] += 1
         self._devices[kind, event.id] = device
         return Applied(verdict="structure", device=device)
 

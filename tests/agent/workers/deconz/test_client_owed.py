@@ -14,19 +14,17 @@ from agent.model.actions import SoundSiren, StopSiren, SwitchLight, Unlock
 from agent.model.events import LightChanged, SirenChanged
 
 BUSY = (200, [error(951, "/", "Internal error, 951")])
-QUEUE_FULL = (503, [error(951, "/", "Internal error, 951")])
-OFF = SwitchLight(endpoint="stairs", on=False)
 
 
-def sound(duration_s: float | None = 60.0) -> SoundSiren:
+def sound(duration_s: float) -> SoundSiren:
     return SoundSiren(endpoint="siren", duration_s=duration_s)
 
 
-def unlock(hold_s: float | None = None, name: str = "lock") -> Unlock:
-    return Unlock(endpoint=name, hold_s=hold_s)
+def unlock(hold_s: float) -> Unlock:
+    return Unlock(endpoint="lock", hold_s=hold_s)
 
 
-def light(duration_s: float | None = None) -> SwitchLight:
+def light(duration_s: float) -> SwitchLight:
     return SwitchLight(endpoint="stairs", on=True, duration_s=duration_s)
 
 

@@ -261,6 +261,19 @@ async def test_events_are_taken_at_a_pace(tmp_path: Path, patient_clock: MockClo
         nursery.cancel_scope.cancel()
 
 
+async def test_new_names_without_end_are_taken_slower(tmp_path: Path, patient_clock: MockClock) -> None:
+    home = Home(tmp_path)
+    async with DeconzGateway().running() as gateway, trio.open_nursery() as nursery:
+        await followed(home, gateway, nursery)
+        begun = trio.current_time()
+        async with trio.open_nursery() as pushing:
+            for number in range(120):
+                pushing.start_soon(gateway.push, event("lights", "2", name=f"Lamp {number}"))
+        await home.until(lambda: home.page["gateway.home.events"] == 120)
+        assert trio.current_time() - begun >= 200 / 200 - 0.1
+        nursery.cancel_scope.cancel()
+
+
 class CancelAtStep(trio.abc.Instrument):
     """Cancels a scope before the n-th step of any task below `root`."""
 

@@ -113,7 +113,7 @@ def test_added_and_deleted() -> None:
     found = mirror()
     body = sensor("ZHAWater", "Cellar", "00:15-9", {"water": None})
     assert found.apply(Added(r="sensors", id="12", uniqueid="00:15-9", body=body)).verdict == "structure"
-    assert len(found) == 11
+    assert (len(found), found.count("sensors")) == (11, 8)
     # An id of the envelope serves where the object has none.
     assert found.apply(Added(r="lights", id="12", uniqueid="00:15-8", body={"name": "x"})).device is not None
     lamp = found.get("lights", "12")
@@ -121,6 +121,7 @@ def test_added_and_deleted() -> None:
     assert lamp.uniqueid == "00:15-8"
     assert found.apply(Deleted(r="sensors", id="12", uniqueid="00:15-9")).verdict == "structure"
     assert found.get("sensors", "12") is None
+    assert (found.count("lights"), found.count("sensors")) == (4, 7)
 
 
 def test_added_again_keeps_what_is_known() -> None:

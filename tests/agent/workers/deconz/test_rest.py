@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from harness.deconz_door import ARMED, BELL, SIREN, STRIKE, deconz_door
 
-from agent.model.events import AlarmChanged, ButtonPressed, LightChanged, SirenChanged
+from agent.model.events import AccountChanged, AlarmChanged, ButtonPressed, LightChanged, SirenChanged
 
 UNAUTHORISED = {"type": 1, "description": "unauthorized user"}
 
@@ -382,6 +382,10 @@ async def test_every_change_moves_the_tags(tmp_path: Path) -> None:
         assert await moved("/config", "/lights") == [True, False]
         before = {path: await tag(path) for path in paths}
         await door.house.answers["link_key"](Asks())
+        assert await moved("/config") == [True]
+        # And a key that was ended from elsewhere.
+        before = {path: await tag(path) for path in paths}
+        door.house.log.publish(AccountChanged(account="smart-home", change="key_revoked"))
         assert await moved("/config") == [True]
 
 

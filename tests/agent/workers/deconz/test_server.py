@@ -23,11 +23,13 @@ from agent.model.events import ButtonPressed, ButtonReleased, LockChanged, Siren
 from agent.model.outcomes import Outcome
 from agent.model.principals import Principal
 from agent.net.listeners import open_listeners
-from agent.workers.deconz import WORKER
+from agent.workers.deconz import WORKER, server
+from agent.workers.deconz.about import Identity
 from agent.workers.deconz.bridge import Bridge
 from agent.workers.deconz.config import DeconzConfig, ServerConfig
 from agent.workers.deconz.directory import FILE
 from agent.workers.deconz.server import serve
+from agent.workers.deconz.ssdp import lan_addresses
 from agent.workers.deconz.statefile import StateFile
 
 
@@ -286,6 +288,31 @@ async def test_where_the_sun_is(tmp_path: Path) -> None:
         assert sun["uniqueid"].count(":") == 7
         listener = await door.listen()
         assert any("daylight" in message.get("state", {}) for message in listener.snapshot)
+
+
+@pytest.mark.parametrize(
+    ("host", "ssdp", "announced"),
+    [("0.0.0.0", True, True), ("0.0.0.0", False, False), ("127.0.0.1", True, False)],
+)
+async def test_a_door_is_announced_where_others_can_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, ssdp: bool, announced: bool
+) -> None:
+    made: list[tuple[str, int]] = []
+
+    class Announces:
+        def __init__(self, identity: Identity, host: str, port: int, **more: Any) -> None:
+            made.append((host, port))
+
+        async def run(self) -> None:
+            await trio.sleep_forever()
+
+    monkeypatch.setattr(server, "Announcer", Announces)
+    async with deconz_door(tmp_path, host=host, ssdp=ssdp) as door:
+        port = urlsplit(door.url).port
+        assert made == ([(host, port)] if announced else [])
+        status: Any = await door.house.answers["server_status"](Asks())
+        # For people an address that they can type elsewhere, if this machine has one.
+        assert urlsplit(status["url"]).hostname in {*lan_addresses(), "127.0.0.1"}
 
 
 async def dead_websocket(door: Door) -> None:

@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
     "People": {
         "user": ("user", "user", "Add, change, list and remove users."),
         "key": ("key", "key", "Add, list and revoke API keys."),
+        "netatmo": ("netatmo", "netatmo", "Tokens for Netatmo clients, and Netatmo clouds."),
         "deconz": ("deconz", "deconz", "Let smart homes in, and pair with a gateway."),
     },
     "Care": {

@@ -22,7 +22,7 @@ from agent.workers.deconz.config import DeconzEndpoint
 from hw.pins import ButtonPins, LockPins, sim_endpoints
 
 ROOT = Path(__file__).parents[2]
-KINDS = ("button", "lock", "siren", "light", "contact", "led", "deconz")
+KINDS = ("button", "lock", "siren", "light", "contact", "led", "deconz", "netatmo")
 REMOTES = {spec.name: spec.endpoint for spec in WORKERS if spec.endpoint is not None}
 
 

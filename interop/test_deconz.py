@@ -271,6 +271,18 @@ def test_the_bell(door: Door, connect: Callable[[Door], Pydeconz]) -> None:
     door.portero("lock")
 
 
+def test_a_muted_bell_is_not_told(
+    build_door: Callable[..., Door], connect: Callable[[Door], Pydeconz]
+) -> None:
+    door = build_door()
+    client = connect(door)
+    door.portero("mute", "doorbell")
+    door.press()
+    door.portero("light", "on")
+    client.until(client.find("On/Off light"), state=True)
+    assert client.button_events() == []
+
+
 def test_the_bell_is_held(door: Door, connect: Callable[[Door], Pydeconz]) -> None:
     client = connect(door)
     bell = client.find("ZHASwitch")

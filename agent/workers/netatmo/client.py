@@ -20,7 +20,7 @@ from agent.net.trust import client_context, read_secret
 from agent.runtime import Context, Remote
 from agent.wire.fingerprint import plain_fingerprint
 from agent.workers.netatmo.client_api import CALL_S, Api
-from agent.workers.netatmo.client_bindings import NOT_READ, Binding
+from agent.workers.netatmo.client_bindings import Binding
 from agent.workers.netatmo.client_board import Board, Webhook
 from agent.workers.netatmo.client_cameras import Cameras
 from agent.workers.netatmo.client_ears import Ears
@@ -81,8 +81,6 @@ class Follower:
         self._following = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
         self._login: Login | None = None
-        for binding in self._bindings:
-            binding.show(NOT_READ)
 
     def hook_url(self) -> str | None:
         """The address that the vendor is given; None where there is none. Raises: ConfigError."""
@@ -97,9 +95,10 @@ class Follower:
 
     # ----- life -----
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and follow for ever, both supervised; a log-in ends the wait of a parked one at once."""
         async with trio.open_nursery() as self._nursery:
+            task_status.started()
             self._nursery.start_soon(self._context.supervise, f"cloud.{self.name}.webhooks", self._listen)
             while True:
                 with trio.CancelScope() as self._following:

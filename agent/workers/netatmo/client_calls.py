@@ -79,8 +79,9 @@ class Calls:
         call.outcome = step
         return "end", call
 
-    def knows(self, key: str) -> bool:
+    def knows(self, key: str, now_s: float) -> bool:
         """Whether this call is one of the last minutes."""
+        self._forget(now_s)
         return key in self._calls
 
     def overdue(self, now_s: float) -> list[Call]:

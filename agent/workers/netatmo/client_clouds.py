@@ -60,7 +60,7 @@ class Clouds:
             if any(cloud.webhook_url is not None for cloud in self._configs):
                 nursery.start_soon(self._context.supervise, "hooks", self._receive)
             for follower in self.followers.values():
-                nursery.start_soon(follower.run)
+                await nursery.start(follower.run)
             task_status.started()
 
     async def _receive(self) -> None:

@@ -195,7 +195,8 @@ class Ears:
     def _step(
         self, step: Step, session: str, event_id: str, device: str, module: str, age_s: float, now: float
     ) -> None:
-        if step == "ring" and session and f"rang/{session}" in self._seen and not self._calls.knows(session):
+        rang = session and f"rang/{session}" in self._seen
+        if step == "ring" and rang and not self._calls.knows(session, now):
             return  # the other half of a call that rang long ago
         verdict, call = self._calls.take(
             step, session_id=session, event_id=event_id, device=device, module=module, age_s=age_s, now_s=now

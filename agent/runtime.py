@@ -232,6 +232,27 @@ class Keys(Protocol):
         """End a key of `user`; False when there is no such. Raises: AgentError when it cannot be stored."""
 
 
+class KeyFileResult(Struct, frozen=True, kw_only=True):
+    """What a key file changed; refused: rows that were left out, as sentences that name the row."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    refused: tuple[str, ...] = ()
+
+
+class KeyFiles(Protocol):
+    """What people open this door with (tags, codes), as whole files of a system that administers them."""
+
+    async def apply(self, content: bytes, *, file: str, source: str, by: str) -> KeyFileResult:
+        """Make the keys of `source` those of the file (.xlsx or .csv), all at once or not at all.
+
+        Keys of other sources stay. file: its name, for people. source: who the keys belong to.
+        Raises: AgentError with the reason; nothing has changed then.
+        Cancellation: applied whole, or not at all.
+        """
+
+
 class Question(Protocol):
     """What a person asks a worker with a command of this machine (`portero deconz link`)."""
 
@@ -343,6 +364,7 @@ class Context(Struct, frozen=True, kw_only=True):
     there before; the URL of that path once it is bound. Raises: PeerError when it cannot be.
     remotes: the endpoints of this house that live on this worker's foreign system.
     keys: API keys for programs that this protocol lets in.
+    key_files: the tags and codes of this door; None: it has none.
     answer: registers what a command of this machine may ask this worker; a handler may raise CommandError.
     state_dir: the worker's own folder, mode 0700, exists.
     """
@@ -371,6 +393,7 @@ class Context(Struct, frozen=True, kw_only=True):
     state_dir: Path
     door: str = "Front door"
     any_port: bool = False
+    key_files: KeyFiles | None = None
 
 
 class TlsProvider(Protocol):

@@ -93,6 +93,21 @@ def _cloud(event: Plain) -> str:
     return f"{where} of {event['source']}: {what}{persons}"
 
 
+def _holder(event: Plain) -> str:
+    """Whose key it is; every reader is named, because `endpoint` stands for the door."""
+    who = f" of {event['holder']}" if event.get("holder") else ""
+    key_id = f" (key {event['key_id']})" if event.get("key_id") else ""
+    return f"{who}{key_id} at {event['reader']}"
+
+
+def _keys(event: Plain) -> str:
+    numbers = ", ".join(
+        f"{event[what]} {what}" for what in ("added", "changed", "removed") if event.get(what)
+    )
+    file = f" ({event['file']})" if event.get("file") else ""
+    return f"keys from {event['source']}{file}: {numbers or 'no change'}{_by(event)}"
+
+
 _SENTENCES: dict[str, Callable[[Plain], str]] = {
     "button_pressed": lambda event: f"pressed{_by(event)}",
     "button_held": lambda event: f"held for {event['held_ms']} ms",
@@ -132,6 +147,13 @@ _SENTENCES: dict[str, Callable[[Plain], str]] = {
     "account_changed": lambda event: (
         f"account {event['account']}: {event['change'].replace('_', ' ')}{_by(event)}"
     ),
+    "key_used": lambda event: f"opened with a {event['method']}{_holder(event)}",
+    "key_refused": lambda event: (
+        f"REFUSED: {event['method']}{_holder(event)}{_because(event)}"
+        + (f", {event['count']} times" if event["count"] > 1 else "")
+    ),
+    "duress_signalled": lambda event: f"DURESS: opened under threat{_holder(event)}",
+    "keys_changed": _keys,
     "hardware_failed": lambda event: f"HARDWARE FAILED: {event['reason']}",
     "hardware_recovered": lambda event: "hardware works again",
     "journal_failed": lambda event: (

@@ -33,6 +33,10 @@ ACCESS_TYPES = frozenset(
         "action_failed",
         "access_denied",
         "account_changed",
+        "key_used",
+        "key_refused",
+        "duress_signalled",
+        "keys_changed",
         "lock_changed",
         "door_changed",
     }

@@ -21,6 +21,7 @@ NotifyMode = Literal["default", "mute", "force"]
 DeviceFact = Literal[
     "button", "open", "motion", "smoke", "co", "alarm", "vibration", "water", "tamper", "keypad"
 ]  # fmt: skip
+KeyMethod = Literal["tag", "code", "tag+code"]
 AlarmState = Literal["disarmed", "arming", "armed", "entry_delay", "in_alarm"]
 
 
@@ -254,6 +255,54 @@ class AccountChanged(Event, frozen=True, kw_only=True, tag="account_changed/1"):
     by: str = ""
 
 
+class KeyUsed(Event, frozen=True, kw_only=True, tag="key_used/1"):
+    """A tag or code was shown at a reader and admitted; the unlocking of `endpoint` follows as an action.
+
+    key_id, holder: which key of the door's own store, and who has it. last: it was a one-time key.
+    """
+
+    reader: str
+    endpoint: str
+    method: KeyMethod
+    key_id: str
+    holder: str = ""
+    last: bool = False
+
+
+class KeyRefused(Event, frozen=True, kw_only=True, tag="key_refused/1"):
+    """A tag or code was shown at a reader and did not open. `count` attempts are summed up in one event.
+
+    key_id, holder: empty for one that the door does not know; what was shown is never told.
+    """
+
+    reader: str
+    method: KeyMethod
+    reason: str
+    key_id: str = ""
+    holder: str = ""
+    count: int = 1
+
+
+class DuressSignalled(Event, frozen=True, kw_only=True, tag="duress_signalled/1"):
+    """Somebody opened with the code that means "I am forced to": the door opens and shows nothing of this."""
+
+    reader: str
+    endpoint: str
+    key_id: str
+    holder: str = ""
+
+
+class KeysChanged(Event, frozen=True, kw_only=True, tag="keys_changed/1"):
+    """The tags and codes of the door changed, all at once. source: `local`, `file`, or the name of a VMS."""
+
+    source: str
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    file: str = ""
+    by: str = ""
+
+
 class HardwareFailed(Event, frozen=True, kw_only=True, tag="hardware_failed/1"):
     """A device does not work; the rest of the door goes on."""
 
@@ -336,6 +385,10 @@ AnyEvent = (
     | ActionFailed
     | AccessDenied
     | AccountChanged
+    | KeyUsed
+    | KeyRefused
+    | DuressSignalled
+    | KeysChanged
     | HardwareFailed
     | HardwareRecovered
     | JournalFailed

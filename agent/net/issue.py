@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from agent.statefile import replace_file
+
 MAX_COMMON_NAME = 64
 
 
@@ -100,8 +102,8 @@ def make_authority(
         .add_extension(x509.AuthorityKeyIdentifier(identifier.digest, None, None), critical=False)
         .sign(key, hashes.SHA256())
     )
-    write_atomically(key_file, _pem(key), 0o600)
-    write_atomically(certificate_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    replace_file(key_file, _pem(key))
+    replace_file(certificate_file, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
     return certificate, key
 
 
@@ -144,26 +146,8 @@ def issue_leaf(
         "not_after_s": int(not_after.timestamp()),
         "sha256": hashlib.sha256(chain).hexdigest(),
     }
-    write_atomically(directory / "server.pem", chain, 0o600)
-    write_atomically(directory / "issued.json", json.dumps(record).encode(), 0o600)
-
-
-def write_atomically(path: Path, data: bytes, mode: int) -> None:
-    """The whole file or the old one, also when the power goes."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(directory / "server.pem", chain)
+    replace_file(directory / "issued.json", json.dumps(record).encode())
 
 
 def _general_name(name: str) -> x509.GeneralName:

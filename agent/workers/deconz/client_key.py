@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from msgspec import Struct
 
 from agent.model.errors import ConfigError
 from agent.net.trust import read_secret
+from agent.statefile import replace_file
 from agent.workers.deconz.config import GatewayConfig
 
 _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
@@ -57,20 +57,4 @@ class KeyStore:
 
         Cancellation: it is kept all the same.
         """
-        await trio.to_thread.run_sync(_replace, self.path, f"{key.text}\n{key.bridge_id}\n".encode())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        await trio.to_thread.run_sync(replace_file, self.path, f"{key.text}\n{key.bridge_id}\n".encode())

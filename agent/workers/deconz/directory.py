@@ -20,10 +20,11 @@ import trio
 from msgspec import Meta, Struct
 
 from agent.model.errors import MalformedMessage, PeerError
+from agent.statefile import StateFile, read_file, replace_file, set_aside
 from agent.wire.json import check_limits
-from agent.workers.deconz.statefile import MAX_FILE_BYTES, StateFile, read_file, replace_file, set_aside
 
 FILE = "resources.json"
+MAX_FILE_BYTES = 1024 * 1024
 MAX_NUMBER = 0xFFFF
 MAX_NAME_CHARS = 64
 GATEWAY = "@gateway"  # no name of an endpoint has such a letter
@@ -182,7 +183,7 @@ async def store_directory(folder: Path, directory: Directory) -> None:
 
 
 def _read(path: Path) -> Stored:
-    data = read_file(path)
+    data = read_file(path, MAX_FILE_BYTES)
     if data is None:
         return new_directory()
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -12,6 +11,7 @@ import msgspec
 import trio
 
 from agent.model.errors import AgentError, PeerError
+from agent.statefile import read_file, replace_file, set_aside
 
 MAX_FILE_BYTES = 1024 * 1024
 
@@ -34,7 +34,7 @@ class StateFile(Generic[T]):
         Raises: PeerError when the disk does not give it.
         """
         try:
-            data = await trio.to_thread.run_sync(_read, self._path)
+            data = await trio.to_thread.run_sync(read_file, self._path, MAX_FILE_BYTES)
         except OSError as error:
             raise PeerError(f"{self._path} cannot be read: {error.strerror}") from error
         if data is None:
@@ -42,7 +42,7 @@ class StateFile(Generic[T]):
         try:
             return self._decoder.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            await trio.to_thread.run_sync(_set_aside, self._path, str(error)[:200])
+            await trio.to_thread.run_sync(set_aside, self._path, str(error)[:200])
             return None
 
     async def store(self, content: Callable[[], object]) -> None:
@@ -58,36 +58,3 @@ class StateFile(Generic[T]):
             except OSError as error:
                 logger.error("not stored path=%s error=%s", self._path, error.strerror)
                 raise AgentError(f"{self._path.name} cannot be written: {error.strerror}") from error
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in place of the file, durably and for our user alone. Blocks. Raises: OSError."""
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        return None
-
-
-def _set_aside(path: Path, reason: str) -> None:
-    aside = path.with_name(path.name + ".corrupt")
-    logger.critical("makes no sense, beginning anew path=%s kept=%s reason=%s", path, aside, reason)
-    try:
-        path.replace(aside)
-    except OSError as error:
-        logger.error("not set aside path=%s error=%s", path, error.strerror)

@@ -14,10 +14,10 @@ from agent.model.events import NotifyMode
 from agent.wire.json import decode_any
 from agent.workers.zmes.config import CauseKey
 from agent.workers.zmes.replies import ascii_json, text_of
-from agent.workers.zmes.statefile import MAX_FILE_BYTES
 from agent.workers.zmes.translate import Monitor
 from agent.workers.zmes.wire import MAX_SHORT_CHARS
 
+MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_UNKNOWN = 256
 MAX_CAUSE_CHARS = 64
 

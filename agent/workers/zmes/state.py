@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from agent.model.errors import MalformedMessage
 from agent.runtime import Context
+from agent.statefile import StateFile, read_file, replace_file, set_aside
 from agent.wire.json import decode_any
 from agent.workers.zmes.config import ServerConfig
 from agent.workers.zmes.filter import LastSent
@@ -19,7 +20,6 @@ from agent.workers.zmes.monitors import MonitorTable, assign_ids, decode_ids, en
 from agent.workers.zmes.push import Push
 from agent.workers.zmes.replies import ascii_json
 from agent.workers.zmes.settings import Settings, Value, decode_settings
-from agent.workers.zmes.statefile import MAX_FILE_BYTES, StateFile, read_file, replace_file, set_aside
 from agent.workers.zmes.tokens import Registration, TokenStore, decode_tokens
 from agent.workers.zmes.wire import AlarmItem
 
@@ -31,6 +31,7 @@ FOREIGN_TOKENS_FILE = "tokens.txt"
 SETTINGS_FILE = "settings.json"
 MONITORS_FILE = "monitors.json"
 LAST_SENT_FILE = "last_sent.json"
+MAX_FILE_BYTES = 4 * 1024 * 1024
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -167,11 +168,15 @@ def _read_all(folder: Path) -> Stored:
 
 
 def _read(path: Path, decode: Callable[[bytes], T], default: T) -> T:
-    data = read_file(path)
+    try:
+        data = read_file(path, MAX_FILE_BYTES)
+    except OSError as error:
+        logger.error("not read path=%s error=%s", path, error.strerror)
+        return default
     if data is None:
         return default
     try:
-        return decode(data)
+        return decode(data[:MAX_FILE_BYTES])
     except MalformedMessage as error:
         set_aside(path, str(error))
         return default

@@ -19,10 +19,10 @@ from msgspec import Struct
 from agent.model.errors import MalformedMessage
 from agent.wire.json import decode_any
 from agent.workers.zmes.replies import ascii_json, text_of
-from agent.workers.zmes.statefile import MAX_FILE_BYTES
 from agent.workers.zmes.wire import MAX_BADGE, MAX_LIST_CHARS, MAX_SHORT_CHARS, MAX_TOKEN_CHARS
 
 MAX_TOKENS = 256
+MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_COUNT = 10**9
 _LEGACY_FIELDS = 5
 

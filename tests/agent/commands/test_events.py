@@ -33,10 +33,14 @@ from agent.model.events import (
     ContactChanged,
     DeviceChanged,
     DoorChanged,
+    DuressSignalled,
     HardwareFailed,
     HardwareRecovered,
     JournalFailed,
     JournalRecovered,
+    KeyRefused,
+    KeysChanged,
+    KeyUsed,
     LightChanged,
     LockChanged,
     MessageRecorded,
@@ -117,6 +121,23 @@ SENTENCES: list[tuple[AnyEvent, str]] = [
     ),
     (AlarmChanged(state="in_alarm", mode="away", endpoint="strike"), "alarm system IN ALARM (away)"),
     (AlarmChanged(state="disarmed", mode="disarmed", by="anna"), "alarm system disarmed by anna"),
+    (
+        KeyUsed(reader="front", endpoint="strike", method="tag", key_id="k1", holder="Ana"),
+        "opened with a tag of Ana (key k1) at front",
+    ),
+    (
+        KeyRefused(reader="front", method="code", reason="not known", count=3),
+        "REFUSED: code at front: not known, 3 times",
+    ),
+    (
+        DuressSignalled(reader="front", endpoint="strike", key_id="k1"),
+        "DURESS: opened under threat (key k1) at front",
+    ),
+    (
+        KeysChanged(source="vms", added=2, removed=1, file="keys.xlsx"),
+        "keys from vms (keys.xlsx): 2 added, 1 removed",
+    ),
+    (KeysChanged(source="file", by="local:ana"), "keys from file: no change by local:ana"),
     (
         ActionAccepted(action_id="a", action=UNLOCK, principal=ANNA),
         "accepted: unlock asked by anna (resident, zmes)",

@@ -72,7 +72,8 @@ def test_filters_add_up(path: Path) -> None:
     assert [type(entry.event) for entry in page.entries] == [LockChanged, DoorChanged]
     assert query.tail(path, 99, types=["lock_changed"], endpoint="bell").entries == ()
     access = query.tail(path, 99, access_only=True)
-    assert {entry.type for entry in access.entries} == query.ACCESS_TYPES
+    stored = {type_of(str(type(event).__struct_config__.tag)) for event in EVENTS}
+    assert {entry.type for entry in access.entries} == query.ACCESS_TYPES & stored
     assert [e.type for e in query.tail(path, 9, access_only=True, types=["door_changed"]).entries] == [
         "door_changed"
     ]
@@ -80,7 +81,7 @@ def test_filters_add_up(path: Path) -> None:
 
 
 def test_access_types_exist() -> None:
-    assert {type_of(str(type(event).__struct_config__.tag)) for event in EVENTS} > query.ACCESS_TYPES
+    assert {type_of(str(type(event).__struct_config__.tag)) for event in SAMPLE} > query.ACCESS_TYPES
 
 
 def test_since_goes_by_number_or_time(path: Path) -> None:

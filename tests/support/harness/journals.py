@@ -32,10 +32,14 @@ from agent.model.events import (
     ContactChanged,
     DeviceChanged,
     DoorChanged,
+    DuressSignalled,
     HardwareFailed,
     HardwareRecovered,
     JournalFailed,
     JournalRecovered,
+    KeyRefused,
+    KeysChanged,
+    KeyUsed,
     LightChanged,
     LockChanged,
     MessageRecorded,
@@ -90,6 +94,10 @@ EVENTS: tuple[AnyEvent, ...] = (
     DeviceChanged(source="home", device="Shed", unique_id="00:15-01", fact="smoke", value=True),
     CloudReported(source="legrand", product="NSD", kind="smoke", device="Kitchen", sub_type=1),
     AlarmChanged(state="arming", mode="away", seconds=60, by="ana"),
+    KeyUsed(reader="front", endpoint="strike", method="tag", key_id="k1", holder="Ana"),
+    KeyRefused(reader="front", method="code", reason="not known"),
+    DuressSignalled(reader="front", endpoint="strike", key_id="k1", holder="Ana"),
+    KeysChanged(source="vms", added=2, removed=1, file="keys.xlsx"),
 )
 # Beside the others: tests of queries count those.
 VOICE_EVENTS: tuple[AnyEvent, ...] = (

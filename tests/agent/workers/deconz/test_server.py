@@ -30,7 +30,7 @@ from agent.workers.deconz.config import DeconzConfig, ServerConfig
 from agent.workers.deconz.directory import FILE
 from agent.workers.deconz.server import serve
 from agent.workers.deconz.ssdp import lan_addresses
-from agent.workers.deconz.statefile import StateFile
+from agent.statefile import StateFile
 
 
 async def test_a_client_such_as_home_assistant_from_the_first_request_to_the_first_ring(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import trio
 
-MAX_FILE_BYTES = 4 * 1024 * 1024
 RETRY_S = 60.0
 LAST_WRITE_S = 2.0
 
@@ -17,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 class StateFile:
-    """Writes a snapshot whenever something changed, off the trio thread.
+    """Writes the whole content whenever something changed, off the trio thread.
 
-    content: gives the whole file; called on the trio thread. Changes that come while one is being written
-    are written together afterwards. A disk that refuses is tried again after RETRY_S.
+    content: gives the file; called on the trio thread. Changes that come while one is being written are
+    written together afterwards. A disk that refuses is tried again after RETRY_S.
     """
 
     def __init__(self, path: Path, content: Callable[[], bytes]) -> None:
@@ -61,15 +60,19 @@ class StateFile:
         return True
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in place of the file, durably and for our user alone. Raises: OSError."""
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def replace_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Put `data` in place of the file, durably and, by default, for our user alone: the whole file or the old
+    one, also when the power goes. Blocks. Raises: OSError.
+    """
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+        os.fsync(descriptor)
+    draft.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -77,24 +80,22 @@ def replace_file(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-def read_file(path: Path) -> bytes | None:
-    """The content of a state file; None when there is none, or none that can be read."""
+def read_file(path: Path, max_bytes: int) -> bytes | None:
+    """The content of a file, at most `max_bytes` and one more; None when there is none.
+
+    Blocks. Raises: OSError.
+    """
     try:
         with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)[:MAX_FILE_BYTES]
+            return file.read(max_bytes + 1)
     except FileNotFoundError:
-        return None
-    except OSError as error:
-        logger.error("not read path=%s error=%s", path, error.strerror)
         return None
 
 
 def set_aside(path: Path, reason: str) -> None:
-    """Keep a file that makes no sense for somebody to look at; an earlier one is replaced."""
+    """Keep a file that makes no sense for somebody to look at; an earlier one is replaced. Blocks."""
     aside = path.with_name(path.name + ".corrupt")
-    logger.critical(
-        "state file makes no sense, starting without it path=%s kept=%s reason=%s", path, aside, reason
-    )
+    logger.critical("makes no sense, beginning anew path=%s kept=%s reason=%s", path, aside, reason)
     try:
         path.replace(aside)
     except OSError as error:

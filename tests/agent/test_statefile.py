@@ -7,9 +7,8 @@ import pytest
 import trio
 import trio.testing
 
-from agent.workers.zmes import statefile
-from agent.workers.zmes.statefile import (
-    MAX_FILE_BYTES,
+from agent import statefile
+from agent.statefile import (
     RETRY_S,
     StateFile,
     read_file,
@@ -20,7 +19,7 @@ from agent.workers.zmes.statefile import (
 
 async def until(path: Path, content: bytes) -> None:
     with trio.fail_after(5):
-        while read_file(path) != content:
+        while read_file(path, 100) != content:
             await trio.sleep(0.005)
 
 
@@ -56,12 +55,13 @@ async def test_the_last_change_is_written_on_the_way_out(tmp_path: Path) -> None
 async def test_a_full_disk_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
-    attempts: list[float] = []
+    attempts: list[bytes] = []
 
     def refuse_twice(path: Path, data: bytes) -> None:
-        attempts.append(1)
+        attempts.append(data)
         if len(attempts) < 3:
             raise OSError(28, "No space left on device")
+        replace_file(path, data)
 
     monkeypatch.setattr(statefile, "replace_file", refuse_twice)
     file = StateFile(tmp_path / "state.json", lambda: b"x")
@@ -72,7 +72,26 @@ async def test_a_full_disk_is_tried_again(
             await trio.sleep(RETRY_S)
         await trio.sleep(2 * RETRY_S)
         nursery.cancel_scope.cancel()
-    assert len(attempts) == 3
+    assert attempts == [b"x"] * 3
+    assert (tmp_path / "state.json").read_bytes() == b"x"
+
+
+def test_what_is_there_is_read_and_what_is_broken_kept(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    assert read_file(path, 100) is None
+    replace_file(path, b"x" * 110)
+    assert len(read_file(path, 100) or b"") == 101
+    set_aside(path, "too long")
+    assert not path.exists()
+    assert (tmp_path / "state.json.corrupt").exists()
+    set_aside(path, "not there")  # says so, and goes on
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state.json").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        read_file(tmp_path / "state.json", 100)
+    assert os.listdir(tmp_path) == ["state.json"]
 
 
 def test_a_crash_before_the_rename_leaves_the_old_file(
@@ -88,24 +107,16 @@ def test_a_crash_before_the_rename_leaves_the_old_file(
     with pytest.raises(OSError, match="power cut"):
         replace_file(path, b"new")
     assert path.read_bytes() == b"old"
+    monkeypatch.undo()
+    replace_file(path, b"newer", mode=0o644)  # what the crash left behind does not stand in the way
+    assert path.read_bytes() == b"newer"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert os.listdir(tmp_path) == ["state.json"]
 
 
-def test_reading(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert read_file(tmp_path / "none") is None
-    assert caplog.text == ""
-    assert read_file(tmp_path) is None
-    assert "not read" in caplog.text
-    (tmp_path / "big").write_bytes(b"x" * (MAX_FILE_BYTES + 5))
-    found = read_file(tmp_path / "big")
-    assert found is not None
-    assert len(found) == MAX_FILE_BYTES
-
-
-def test_setting_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "tokens.json"
-    path.write_bytes(b"broken")
-    set_aside(path, "no sense")
-    assert not path.exists()
-    assert (tmp_path / "tokens.json.corrupt").read_bytes() == b"broken"
-    assert "CRITICAL" in caplog.text
-    set_aside(path, "it is gone")
+def test_a_link_that_somebody_laid_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "state.json.new").symlink_to(victim)
+    replace_file(tmp_path / "state.json", b"ours")
+    assert victim.read_bytes() == b"precious"

@@ -189,16 +189,16 @@ class House:
         door = self._units.get(door_contact_name(name))
         return EndpointState(
             state=unit.state(),
-            problem=unit.health.problem,
+            problem=unit.problem if isinstance(unit, RemoteEndpoint) else unit.health.problem,
             door=door.state() if door is not None else "",
             door_problem=door.health.problem if door is not None else "",
         )
 
     def problems(self) -> list[str]:
         """What does not work, in words."""
-        healths = {name: unit.health for name, unit in self._units.items()}
-        healths |= {name: remote.health for name, remote in self.remotes.items()}
-        return [f"{name}: {health.problem}" for name, health in healths.items() if health.problem]
+        found = {name: unit.health.problem for name, unit in self._units.items()}
+        found |= {name: remote.problem for name, remote in self.remotes.items()}
+        return [f"{name}: {problem}" for name, problem in found.items() if problem]
 
     def sick(self) -> str | None:
         """For the watchdog: None, or that every device of a board that once worked has been dead for two

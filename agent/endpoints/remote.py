@@ -100,6 +100,11 @@ class RemoteEndpoint:
         """The longest that an action lasts."""
         return self.config.max_on_s or _MAX_S.get(self._kind, math.inf)
 
+    @property
+    def problem(self) -> str:
+        """Why it cannot be reached; also before it ever was, of which nothing is told as an event."""
+        return self.health.problem or self._reason
+
     # ----- to dispatch -----
 
     def refuse(self, action: Action) -> str | None:

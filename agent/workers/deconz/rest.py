@@ -12,10 +12,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.workers.deconz.doorman import admit, is_admitted, masked
-from agent.workers.deconz.faults import Refusal, no_method, unauthorised
+from agent.workers.deconz.faults import LOCKED, Refusal, no_method, unauthorised
 from agent.workers.deconz.reads import Reads
 from agent.workers.deconz.replies import refusal_answer
 from agent.workers.deconz.state import ServerState
+from agent.workers.deconz.wire import Error
 from agent.workers.deconz.writes import Writes
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -88,7 +89,11 @@ class _Front:
         if not is_admitted("" if client is None else client[0], self._state.networks):
             self._state.counters.strangers += 1
             self._state.show()
-            await refusal_answer(Refusal(unauthorised("/")))(scope, receive, send)
+            refusal = Refusal(unauthorised("/"))
+            if scope["method"] == "POST" and scope["path"].rstrip("/") == "/api":
+                # Who pairs knows these words, and no others: what to do is to be found at the door.
+                refusal = Refusal(Error(type=LOCKED, address="/", description="link button not pressed"))
+            await refusal_answer(refusal)(scope, receive, send)
         elif scope["method"] == "OPTIONS":
             await Response()(scope, receive, send)
         else:

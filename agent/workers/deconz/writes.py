@@ -82,7 +82,8 @@ class Writes:
             )
         except AgentError as error:
             logger.error("no key for a client reason=%s", error)
-            raise Refusal(Error(type=INTERNAL, address="/", description="internal error")) from error
+            # Clients repeat 901 for ever; this one ends the pairing with a reason.
+            raise Refusal(bad_value("", "username", "the door cannot store a key now"), status=503) from error
         logger.warning("key given to a client user=%s", state.config.user)
         state.bridge.etags.touch()
         return results_answer([Success(what={"username": key})])

@@ -253,8 +253,9 @@ async def test_until_its_worker_reaches_it_nothing_is_begun(autojump_clock: Mock
     far = Far(works=False)
     with pytest.raises(EndpointError, match="far: not connected yet"):
         far.ask(Unlock(endpoint="far"))
-    assert far.end.health.problem == ""
+    assert (far.end.health.problem, far.end.problem) == ("", "not connected yet")
     far.end.works()
+    assert far.end.problem == ""
     far.ask(Unlock(endpoint="far"))
     assert far.log.events() == [], "it never failed, so it has not recovered"
 

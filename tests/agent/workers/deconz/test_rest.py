@@ -87,7 +87,7 @@ async def test_a_store_that_is_full_gives_no_key_and_says_so(tmp_path: Path) -> 
         door.house.keys.broken = True
         await door.house.answers["link"](Asks())
         answer = await door.http.post("/api/", json={"devicetype": "x"})
-        assert (answer.status_code, error(answer.json())) == (503, (901, "/"))
+        assert (answer.status_code, error(answer.json())) == (503, (7, "/username"))
         assert "disk" not in answer.text
 
 
@@ -399,8 +399,10 @@ async def test_strangers_are_turned_away(tmp_path: Path) -> None:
             assert answer.status_code == 403
             assert error(answer.json()) == (1, "/")
         assert (await door.http.options("/api")).status_code == 403
+        pairing = await door.http.post("/api", json={"devicetype": "x"})
+        assert (pairing.status_code, error(pairing.json())) == (403, (101, "/")), "words that are shown"
         assert door.house.authenticator.calls == []
-        assert door.house.pages["strangers"] == 5
+        assert door.house.pages["strangers"] == 6
     async with deconz_door(tmp_path, allow_from=["127.0.0.0/8"]) as door:
         assert await door.get("/lights")
 

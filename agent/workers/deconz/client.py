@@ -69,7 +69,14 @@ class Follower:
         self._board = Board(config.name, context.page)
         self._link = Link()
         self._late = trio.Event()
-        self._view = View(config.name, remotes, self._link, context.report, late=lambda: self._late.set())
+        self._view = View(
+            config.name,
+            remotes,
+            self._link,
+            context.report,
+            folder=context.state_dir,
+            late=lambda: self._late.set(),
+        )
         self._parked = False
         self._parking = trio.CancelScope()
         self._hurry = trio.Event()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 
 from agent.runtime import Remote
 from agent.workers.deconz.client_buttons import Button, Told
+from agent.workers.deconz.client_debts import Debt
 from agent.workers.deconz.client_device import Device, Scalar
 from agent.workers.deconz.client_intake import Intake
 from agent.workers.deconz.client_link import Link
@@ -21,9 +23,12 @@ UNREACHABLE = "the gateway cannot reach the device"
 
 
 class Binding:
-    """device: what it is now, or why it is nothing. output: of a lock, siren or light."""
+    """device: what it is now, or why it is nothing. output: of a lock, siren or light.
 
-    def __init__(self, remote: Remote, link: Link, *, late: Callable[[], None]) -> None:
+    folder: where is kept what a lock owes.
+    """
+
+    def __init__(self, remote: Remote, link: Link, *, folder: Path | None, late: Callable[[], None]) -> None:
         config: DeconzEndpoint = remote.config
         self.remote = remote
         self.device: Device | str = NOT_READ
@@ -31,7 +36,8 @@ class Binding:
         self.button = Button(config.ring_on) if config.acts_as == "button" else None
         self.output: Output | None = None
         if config.acts_as in ("lock", "siren", "light"):
-            self.output = Output(remote, link, lambda: self.device)
+            kept = folder / f"owed-{remote.name}" if folder is not None and config.acts_as == "lock" else None
+            self.output = Output(remote, link, lambda: self.device, Debt(kept))
         self._config = config
         self._shown: str | None = None
 

@@ -10,6 +10,7 @@ import trio
 from msgspec import Struct
 
 from agent.runtime import Command, Remote
+from agent.workers.deconz.client_debts import Debt
 from agent.workers.deconz.client_device import Device, Scalar
 from agent.workers.deconz.client_link import Link
 from agent.workers.deconz.client_rest import PUT_S
@@ -44,11 +45,13 @@ class Output:
     """One bound output. `run` is its one task; what it owes to the house survives the end of that.
 
     device: the device that it is now, or why there is none. ends_at: trio time from which on it is to be
-    stopped, again and again until the gateway takes that on; inf: nothing is owed.
+    stopped, again and again until the gateway takes that on; inf: nothing is owed. debt: of a lock, what
+    outlives even a killed agent.
     """
 
-    def __init__(self, remote: Remote, link: Link, device: Callable[[], Device | str]) -> None:
-        self.ends_at = math.inf
+    def __init__(self, remote: Remote, link: Link, device: Callable[[], Device | str], debt: Debt) -> None:
+        self.ends_at = 0.0 if debt.owed else math.inf
+        self._debt = debt
         self._remote = remote
         self._kind: str = remote.config.acts_as
         self._link = link
@@ -126,6 +129,8 @@ class Output:
         self._risky = on and duration_s is not None
         if on and self._kind == "siren":
             self._tells_alert = False
+        if self._risky:
+            await self._debt.take()
         verdict = await self._try(device, command, duration_s)
         self._risky = False
         now = trio.current_time()
@@ -142,6 +147,7 @@ class Output:
             elif not on and not math.isinf(self.ends_at):
                 self.ends_at = min(self.ends_at, now + STOP_EVERY_S)
             logger.warning("endpoint=%s not done reason=%s", self._remote.name, verdict.reason)
+        self._settle()
         return verdict
 
     async def _try(self, device: Device, command: Command, duration_s: float | None) -> Verdict:
@@ -213,6 +219,12 @@ class Output:
     def _set_end(self, at: float) -> None:
         self.ends_at = at
         self._complained = False
+        self._settle()
+
+    def _settle(self) -> None:
+        """Forget on the disk, too, what is no longer owed."""
+        if math.isinf(self.ends_at) and not self._risky:
+            self._debt.settle()
 
     def _taken(self, expected: _Expected) -> None:
         """The gateway took it on: of a siren no more is heard, others may be as they should be already."""

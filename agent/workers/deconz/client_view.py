@@ -6,6 +6,7 @@ Touches no network: what is read and what comes is given to it, with the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -45,12 +46,13 @@ class View:
         link: Link,
         report: Callable[[DeviceChanged], object],
         *,
+        folder: Path | None = None,
         late: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.mirror = Mirror()
         self.reports = Reports(name, report, late=late)
-        self.bindings = tuple(Binding(remote, link, late=late) for remote in remotes)
+        self.bindings = tuple(Binding(remote, link, folder=folder, late=late) for remote in remotes)
         self.is_live = False
         self._edges = Edges()
 

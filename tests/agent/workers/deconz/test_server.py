@@ -23,6 +23,7 @@ from agent.model.events import ButtonPressed, ButtonReleased, LockChanged, Siren
 from agent.model.outcomes import Outcome
 from agent.model.principals import Principal
 from agent.net.listeners import open_listeners
+from agent.statefile import StateFile
 from agent.workers.deconz import WORKER, server
 from agent.workers.deconz.about import Identity
 from agent.workers.deconz.bridge import Bridge
@@ -30,7 +31,6 @@ from agent.workers.deconz.config import DeconzConfig, ServerConfig
 from agent.workers.deconz.directory import FILE
 from agent.workers.deconz.server import serve
 from agent.workers.deconz.ssdp import lan_addresses
-from agent.statefile import StateFile
 
 
 async def test_a_client_such_as_home_assistant_from_the_first_request_to_the_first_ring(

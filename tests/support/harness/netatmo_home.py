@@ -92,7 +92,7 @@ class Home:
         strict: bool = True,
     ) -> None:
         if clock is not None:
-            clock.autojump_threshold = 0.003
+            clock.autojump_threshold = max(clock.autojump_threshold, 0.003)
         self._changed = trio.lowlevel.ParkingLot()
         self.log = Log(lambda: self._tell())
         self.page: dict[str, str | int | float | bool] = {}

@@ -121,22 +121,22 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("row", "field", "expected"), ROWS, ids=[row[0] for row in ROWS])
 async def test_row(
-    row: str, field: str, expected: dict[str, Any], tmp_path: Path, autojump_clock: MockClock
+    row: str, field: str, expected: dict[str, Any], tmp_path: Path, patient_clock: MockClock
 ) -> None:
-    async with read(tmp_path, autojump_clock) as home:
+    async with read(tmp_path, patient_clock) as home:
         (cloud,) = await home.ask("cloud_status")
         modules = {module["id"]: module for module in cloud["modules"]}
         assert {one: modules[one][field] for one in expected} == expected
 
 
-async def test_row_persons_of_a_home(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with read(tmp_path, autojump_clock) as home:
+async def test_row_persons_of_a_home(tmp_path: Path, patient_clock: MockClock) -> None:
+    async with read(tmp_path, patient_clock) as home:
         (cloud,) = await home.ask("cloud_status")
         assert [(one["id"], one["name"]) for one in cloud["persons"]] == [(JOHN, "John"), ("4a3b", "")]
 
 
-async def test_row_last_events_of_all_persons_of_a_home(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with read(tmp_path, autojump_clock) as home:
+async def test_row_last_events_of_all_persons_of_a_home(tmp_path: Path, patient_clock: MockClock) -> None:
+    async with read(tmp_path, patient_clock) as home:
         (cloud,) = await home.ask("cloud_status")
         assert (cloud["persons"][0]["last_seen"], cloud["persons"][0]["away"]) == (1700000000, False)
 
@@ -150,45 +150,45 @@ def stored(number: int, **more: Any) -> dict[str, Any]:
     } | more
 
 
-async def test_row_30_last_events_of_a_home(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_row_30_last_events_of_a_home(tmp_path: Path, patient_clock: MockClock) -> None:
     cloud = NetatmoCloud()
     cloud.events = [stored(number) for number in range(40)]
-    async with read(tmp_path, autojump_clock, cloud) as home:
+    async with read(tmp_path, patient_clock, cloud) as home:
         rows = await home.ask("cloud_events")
         assert [row["id"] for row in rows] == [f"e{number:02}" for number in range(30)]
         assert (rows[0]["module"], rows[0]["meaning"]) == ("Salotto", "motion was seen")
 
 
 async def test_row_30_last_events_related_to_a_specific_gateway(
-    tmp_path: Path, autojump_clock: MockClock
+    tmp_path: Path, patient_clock: MockClock
 ) -> None:
     cloud = NetatmoCloud()
     cloud.events = [stored(1, device_id=CAMERA), stored(2, device_id=STATION)]
-    async with read(tmp_path, autojump_clock, cloud) as home:
+    async with read(tmp_path, patient_clock, cloud) as home:
         assert [row["id"] for row in await home.ask("cloud_events", device_id=STATION)] == ["e02"]
 
 
-async def test_row_last_detection_of_a_person(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_row_last_detection_of_a_person(tmp_path: Path, patient_clock: MockClock) -> None:
     cloud = NetatmoCloud()
     cloud.events = [stored(1), stored(2, type="person", person_id=JOHN)]
-    async with read(tmp_path, autojump_clock, cloud) as home:
+    async with read(tmp_path, patient_clock, cloud) as home:
         (row,) = await home.ask("cloud_events", person_id=JOHN)
         assert (row["id"], row["person"]) == ("e02", "John")
 
 
 async def test_row_the_events_that_preceded_a_specific_event(
-    tmp_path: Path, autojump_clock: MockClock
+    tmp_path: Path, patient_clock: MockClock
 ) -> None:
     cloud = NetatmoCloud()
     cloud.events = [stored(number) for number in range(5)]
-    async with read(tmp_path, autojump_clock, cloud) as home:
+    async with read(tmp_path, patient_clock, cloud) as home:
         rows = await home.ask("cloud_events", event_id="e02")
         assert [row["id"] for row in rows] == ["e02", "e03", "e04"]
 
 
-async def test_what_is_asked_of_a_cloud_that_is_away(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_what_is_asked_of_a_cloud_that_is_away(tmp_path: Path, patient_clock: MockClock) -> None:
     cloud = NetatmoCloud()
-    async with read(tmp_path, autojump_clock, cloud) as home:
+    async with read(tmp_path, patient_clock, cloud) as home:
         cloud.hang_up = True
         with pytest.raises(Exception, match="try again later"):
             await home.ask("cloud_events")
@@ -205,8 +205,8 @@ def test_a_strange_address(strange: Any) -> None:
     assert module_row(Module(id="x", values={"vpn_url": strange, "sd_status": True}))["vpn_host"] == ""
 
 
-async def test_what_is_shown_of_the_cloud_itself(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with read(tmp_path, autojump_clock) as home:
+async def test_what_is_shown_of_the_cloud_itself(tmp_path: Path, patient_clock: MockClock) -> None:
+    async with read(tmp_path, patient_clock) as home:
         (cloud,) = await home.ask("cloud_status")
         assert (cloud["name"], cloud["state"], cloud["home"], cloud["webhook"]) == (
             "casa", "following", "Casa", "none",

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import cast
+
+import httpx
 import pytest
+import trio
+from harness.context import MemoryTls
 from harness.netatmo_bodies import DOCUMENTED, body
 from harness.netatmo_cloud import SECRET
 from harness.netatmo_home import post
+from harness.raw_websocket import Guarded
 
+from agent.net.http_site import HttpConfig, HttpSite
+from agent.net.tls import Tls
 from agent.workers.netatmo.client_mailbox import Mailbox
 from agent.workers.netatmo.hooks import Receiver, hooks_app
 from agent.workers.netatmo.push_wire import signature
@@ -112,3 +121,21 @@ async def test_full_of_calls_the_oldest_gives_way() -> None:
 def test_no_secret_in_what_is_logged_of_it() -> None:
     assert SECRET not in repr(receiver([]))
     assert "path" not in repr(receiver([]))
+
+
+async def test_behind_the_doors_own_listener(tmp_path: Path) -> None:
+    """Real TLS, real HTTP, and the listener's own bound on a body."""
+    got: list[bytes] = []
+    tls = MemoryTls(tmp_path)
+    site = HttpSite(HttpConfig(host="127.0.0.1", port=0), cast(Tls, tls), guard=Guarded(), any_port=True)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(site.run)
+        base = await site.mount("/hooks/netatmo", hooks_app([receiver(got)]))
+        url = f"{base}the-secret-of-the-path"
+        async with httpx.AsyncClient(verify=tls.client_context(), trust_env=False) as client:
+            assert (await client.post(url, content=BODY, headers=GOOD)).status_code == 200
+            assert (await client.post(url, content=BODY)).status_code == 403
+            assert (await client.post(f"{base}guessed", content=BODY, headers=GOOD)).status_code == 404
+            assert (await client.post(url, content=b"x" * 70_000, headers=GOOD)).status_code == 413
+        nursery.cancel_scope.cancel()
+    assert got == [BODY]

@@ -8,7 +8,7 @@ import sys
 
 from bench.report import table
 
-PARTS = ("codec", "voice", "fanout", "latency", "deconz", "footprint")
+PARTS = ("codec", "voice", "fanout", "latency", "deconz", "netatmo", "footprint")
 
 
 def main() -> None:

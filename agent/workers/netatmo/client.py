@@ -71,7 +71,7 @@ class Follower:
         self._board = Board(config.name, context.page)
         self._reports = Reports(context.report)
         self._poller: Poller | None = None
-        self._keeper = Keeper(self.hook_url(), self._show_webhook)
+        self._keeper = Keeper(self.hook_url(), self._show_webhook, cloud=config.url)
         self._bindings = [Binding(one, self.mirror, lambda: self.api, self._soon) for one in remotes]
         self.ears = Ears(
             config.name, self.mirror, self._bindings, self._reports, soon=self._soon,

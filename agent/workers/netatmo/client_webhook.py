@@ -21,6 +21,7 @@ from agent.workers.netatmo.client_board import Webhook
 from agent.workers.netatmo.wire import decode_webhooks
 
 LATE_S = 120.0
+VENDOR = "netatmo.com"
 SILENT_AFTER = 2
 ANEW_EVERY_S = 3600.0
 LOOK_EVERY_S = 3600.0
@@ -62,12 +63,16 @@ class Watch:
 
 
 class Keeper:
-    """Keeps one webhook registered. url: None: there is none. show: tells how it is, and why not better."""
+    """Keeps one webhook registered. url: None: there is none. show: tells how it is, and why not better.
 
-    def __init__(self, url: str | None, show: Callable[[Webhook, str], None]) -> None:
+    cloud: the address of its API: the vendor's own pushes to a few ports only, another door to any.
+    """
+
+    def __init__(self, url: str | None, show: Callable[[Webhook, str], None], *, cloud: str) -> None:
         self.watch = Watch()
         self.state: Webhook = "none"
         self._url = url
+        self._vendor = (urlsplit(cloud).hostname or "").endswith(VENDOR)
         self._show = show
         self._again = trio.Event()
         self._added_at = float("-inf")
@@ -109,7 +114,7 @@ class Keeper:
             await trio.sleep_forever()
             return
         port = urlsplit(self._url).port or 443
-        if port not in WEBHOOK_PORTS:
+        if self._vendor and port not in WEBHOOK_PORTS:
             ports = ", ".join(map(str, sorted(WEBHOOK_PORTS)))
             self._tell("refused", f"webhook_url has port {port}, the vendor takes {ports} alone: polling")
             await trio.sleep_forever()

@@ -138,9 +138,10 @@ class OAuthServer:
         scopes = code.scopes
         if form.get("scope"):
             asked = scopes_of(form["scope"])
-            if asked is None or not set(asked) <= set(scopes):
+            # Less than was asked for, and said so (RFC 6749, 3.3); never more than a person gave consent to.
+            scopes = tuple(scope for scope in asked or () if scope in scopes)
+            if not scopes:
                 raise OAuthRefusal("invalid_scope")
-            scopes = asked
         return await self._grants.issue(name=client, scopes=scopes, by=client, client=client, pair=True)
 
 

@@ -179,3 +179,18 @@ async def test_a_cloud_that_is_not_there(home_is: str, tmp_path: Path, patient_c
         reason = str(await home.do("door", Unlock(endpoint="door")))
         assert ("not connected" if home_is == "down" else "portero netatmo login casa") in reason
         nursery.cancel_scope.cancel()
+
+
+async def test_what_the_cloud_tells_is_never_asked_of_it_again(
+    tmp_path: Path, patient_clock: MockClock
+) -> None:
+    """A light that somebody switched at the vendor's app changes here, and no order goes back."""
+    async with followed(tmp_path, patient_clock) as (home, cloud):
+        for mode in ("on", "off", "on"):
+            cloud.row(OUTDOOR)["floodlight"] = mode
+            seen = len(home.events(LightChanged))
+            await home.until(lambda seen=seen: len(home.events(LightChanged)) > seen)  # type: ignore[misc]
+        assert changes(home, LightChanged) == ["True", "False", "True"]
+        assert [one.by for one in home.events(LightChanged)] == ["", "", ""]
+        await trio.sleep(600)
+        assert orders(cloud) == []

@@ -11,6 +11,7 @@ from harness.netatmo_cloud import CAMERA, NetatmoCloud, failed
 from harness.netatmo_home import Home, press, told
 from trio.testing import MockClock
 
+from agent.workers.netatmo import client_webhook
 from agent.workers.netatmo.client_webhook import Watch
 
 HOOK = "https://door.example.org/hooks/netatmo/"
@@ -78,7 +79,10 @@ async def test_one_that_vanished_is_added_within_the_hour(tmp_path: Path, patien
 
 
 @pytest.mark.parametrize("port", ["8443", "444"])
-async def test_a_port_that_the_vendor_refuses(port: str, tmp_path: Path, patient_clock: MockClock) -> None:
+async def test_a_port_that_the_vendor_refuses(
+    port: str, tmp_path: Path, patient_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_webhook, "VENDOR", "127.0.0.1")
     home = Home(tmp_path, clock=patient_clock)
     async with NetatmoCloud().running() as cloud, trio.open_nursery() as nursery:
         await home.followed(cloud, nursery, webhook_url=f"https://door.example.org:{port}/")

@@ -180,6 +180,8 @@ async def test_a_code_is_good_once_and_for_what_it_was_made(tmp_path: Path) -> N
         reply = await token(door, **ask | {"redirect_uri": "https://evil.example"}, code=await code(door))
         assert reply.json == {"error": "redirect_uri_mismatch"}
         reply = await token(door, **ask, code=await code(door, "read_mx"), scope="read_mx write_mx")
+        assert reply.json["scope"] == ["read_mx"], "less than was asked for, and said so"
+        reply = await token(door, **ask, code=await code(door, "read_mx"), scope="write_mx")
         assert reply.json == {"error": "invalid_scope"}
         other = {"client_id": "other", "client_secret": "another secret"}
         reply = await token(door, **ask, code=await code(door), **other)

@@ -153,6 +153,57 @@ def persons(presence: str, persons: tuple[str, ...], cloud: str | None, as_json:
     print_json(answer) if as_json else print_line(f"{who}: {presence}")
 
 
+@netatmo.command()
+@click.argument("module")
+@click.option("--event", "video_id", metavar="VIDEO", help="Of this event, by its `video_id` in `events`.")
+@click.option("--snapshot", is_flag=True, help="A picture as it is now, in place of moving ones.")
+@click.option("--cloud", metavar="CLOUD", help="Which, where there are several.")
+@json_option
+@state_option
+def video(module: str, video_id: str | None, snapshot: bool, cloud: str | None, as_json: bool) -> None:
+    """Print an address at which a player finds what MODULE, a camera at a cloud, sees.
+
+    Whoever has the address sees the picture, for up to three hours.
+    """
+    if video_id and snapshot:
+        raise click.UsageError("say one of --event and --snapshot.")
+    what = "event" if video_id else "snapshot" if snapshot else "live"
+    with connect() as agent:
+        answer = _ask(agent, "cloud_video", cloud=cloud, module=module, what=what, video=video_id)
+    print_json(answer) if as_json else click.echo(answer["url"])
+
+
+@netatmo.command()
+@click.option("--device", "device_id", metavar="ID", help="Only of this gateway.")
+@click.option("--module", "module_id", metavar="ID", help="Only of this module.")
+@click.option("--person", "person_id", metavar="ID", help="Only of this person.")
+@click.option("--before", "event_id", metavar="ID", help="Those that came before this event.")
+@click.option("--cloud", metavar="CLOUD", help="Which, where there are several.")
+@json_option
+@state_option
+def events(
+    device_id: str | None, module_id: str | None, person_id: str | None, event_id: str | None,
+    cloud: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Show what a cloud remembers: the last thirty events, the newest first."""
+    with connect() as agent:
+        rows = _ask(
+            agent, "cloud_events", cloud=cloud, device_id=device_id, module_id=module_id,
+            person_id=person_id, event_id=event_id,
+        )  # fmt: skip
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        for one in (row, *row["parts"]):
+            at = local_time(one["time"] * 10**9) if one["time"] else "-"
+            who = " ".join(part for part in (one["person"], one["message"]) if part)
+            video_id = f"  video {one['video_id']}" if one["video_id"] else ""
+            print_line(f"{at}  {one['module']}: {one['meaning'] or one['type']}  {who}{video_id}".rstrip())
+    if not rows:
+        print_line("the cloud remembers nothing")
+
+
 def _ask(agent: ControlClient, verb: str, *, timeout_s: float = ANSWER_S, **arguments: Any) -> Any:
     """The worker's answer. Raises: CommandFailed, PeerError."""
     arguments = {name: value for name, value in arguments.items() if value is not None}

@@ -104,10 +104,38 @@ def test_set_and_persons(portero: Portero, state: Path) -> None:
     assert worker.asked[1]["persons"] == ["Ana"]
 
 
+def test_video(portero: Portero, state: Path) -> None:
+    worker = Worker(cloud_video={"url": "http://192.168.1.9/x/live/index_local.m3u8", "local": True})
+    with ScriptedAgent(state, worker=worker):
+        assert portero("netatmo", "video", "Hall").stdout == "http://192.168.1.9/x/live/index_local.m3u8\n"
+        portero("netatmo", "video", "Hall", "--snapshot", "--cloud", "home")
+        assert json.loads(portero("netatmo", "video", "Hall", "--event", "v1", "--json").stdout)["local"]
+    assert [asked["what"] for asked in worker.asked] == ["live", "snapshot", "event"]
+    assert worker.asked[2]["video"] == "v1"
+
+
+def test_events(portero: Portero, state: Path) -> None:
+    part = {"time": 1_700_000_001, "module": "Hall", "meaning": "", "type": "human", "person": "",
+            "message": "", "video_id": ""}  # fmt: skip
+    row = part | {"time": None, "meaning": "a face", "person": "Ana", "message": "seen \x1b[2J",
+                  "video_id": "v1", "parts": [part]}  # fmt: skip
+    worker = Worker(cloud_events=[row])
+    with ScriptedAgent(state, worker=worker):
+        text = portero("netatmo", "events", "--person", "p1", "--before", "e1").stdout
+        assert "Hall: a face  Ana seen" in text
+        assert "video v1" in text
+        assert "Hall: human" in text
+        assert "\x1b" not in text
+        worker.answers["cloud_events"] = []
+        assert "nothing" in portero("netatmo", "events").stdout
+    assert (worker.asked[0]["person_id"], worker.asked[0]["event_id"]) == ("p1", "e1")
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ("token",),
+        ("video", "Hall", "--snapshot", "--event", "v1"),
         ("set", "Garden"),
         ("set", "Garden", "--floodlight", "on", "--monitoring", "off"),
         ("persons", "somewhere"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.commands.exits import Failure
+from agent.commands.netatmo_picture import picture
 from agent.commands.output import json_option, local_time, print_json, print_line, print_table
 from agent.commands.state import connect, state_option
 
@@ -202,6 +203,9 @@ def events(
             print_line(f"{at}  {one['module']}: {one['meaning'] or one['type']}  {who}{video_id}".rstrip())
     if not rows:
         print_line("the cloud remembers nothing")
+
+
+netatmo.add_command(picture)
 
 
 def _ask(agent: ControlClient, verb: str, *, timeout_s: float = ANSWER_S, **arguments: Any) -> Any:

@@ -1,0 +1,47 @@
+"""Keys as bytes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hw.keypad import MAX_HZ, QUIET_S, Keypad
+from hw.readings import KeypadStuck, KeyPress
+
+
+def test_keys() -> None:
+    assert Keypad().feed(b"1\r\n2*#AD", 0) == [KeyPress(key) for key in "12*#AD"]
+
+
+def test_what_is_no_key() -> None:
+    keypad = Keypad()
+    assert keypad.feed(b"xE\x00\xff1", 0) == [KeyPress("1")]
+    assert keypad.noise == 4
+
+
+def test_a_key_that_sticks_is_told_once_and_ignored_until_it_is_quiet() -> None:
+    keypad = Keypad()
+    told = [one for at in range(200) for one in keypad.feed(b"5", at * 0.03)]
+    assert told == [KeyPress("5")] * MAX_HZ + [KeypadStuck(True)]
+    last = 199 * 0.03
+    assert keypad.feed(b"1", last + QUIET_S - 0.1) == []
+    assert keypad.feed(b"1", last + 2 * QUIET_S) == [KeypadStuck(False), KeyPress("1")]
+
+
+def test_fast_fingers_are_no_stuck_key() -> None:
+    keypad = Keypad()
+    assert len([one for at in range(60) for one in keypad.feed(b"7", at * 0.1)]) == 60
+
+
+def test_nothing_of_a_code_is_in_a_log_line() -> None:
+    assert "7" not in repr(KeyPress("7"))
+
+
+@given(st.lists(st.tuples(st.binary(max_size=20), st.floats(0, 5))))
+def test_any_bytes(parts: list[tuple[bytes, float]]) -> None:
+    keypad, now = Keypad(), 0.0
+    for data, later in parts:
+        now += later
+        for told in keypad.feed(data, now):
+            assert isinstance(told, KeypadStuck) or told.key in "0123456789*#ABCD"  # type: ignore[union-attr]
+    assert len(keypad._times) <= MAX_HZ

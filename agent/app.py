@@ -35,9 +35,15 @@ from agent.config import Config
 from agent.control import ControlServer
 from agent.dispatch import Dispatch
 from agent.endpoints import House
+from agent.entrance.config import SIMULATED
+from agent.entrance.doorkeeper import Doorkeeper
+from agent.entrance.importer import Importer
+from agent.entrance.readers import Readers
+from agent.entrance.store import KeyStore
 from agent.intercom.silence import NoVoice
 from agent.journal.history import JournalHistory
 from agent.journal.store import Journal, OpenedJournal
+from agent.key_answers import KeyAnswers
 from agent.memory import return_free_memory
 from agent.model.actions import ALARM_TARGET, CALL_TARGET, NOTIFY_TARGET, TALK_TARGET
 from agent.model.errors import ConfigError, JournalError
@@ -161,6 +167,14 @@ class _Agent:
         if self._alarm is not None:
             performers[ALARM_TARGET] = self._alarm
         self._dispatch = Dispatch(log=self._log, journal=self._journal, performers=performers, new_id=_new_id)
+        self._keys = KeyStore.open(state_dir, report=self._log.publish)
+        doorkeeper = Doorkeeper(
+            config.entrance, self._keys, submit=self._dispatch.submit, report=self._log.publish
+        )
+        readers = {
+            name: reader for name, reader in config.readers.items() if simulated or reader.device != SIMULATED
+        }
+        self._readers = Readers(readers, doorkeeper, log=self._log)
         self._ready = Ready(state_dir / "ready.json")
         self._manager = ServiceManager()
         self._board: Board | None = None
@@ -232,6 +246,10 @@ class _Agent:
                 rules.run, self._config.rules, log=log, submit=self._dispatch.submit, after=first
             )
             await core.start(run_rules)
+            if self._keys.problem:
+                log.publish(HardwareFailed(endpoint="keys.db", reason=self._keys.problem))
+            run_readers = partial(supervise, "readers", self._readers.run, report=log.publish, strict=STRICT)
+            await core.start(run_readers)
             core.start_soon(self._manager.feed, self._health(RingProof(self._published, self._reached())))
             await self._run_workers(core, pins, stop, greet)
             self._manager.tell("STOPPING=1")
@@ -274,6 +292,7 @@ class _Agent:
             self._config.http, tls, guard=Guard("http", log.publish, strict=STRICT), any_port=self._any_port
         )
         await core.start(partial(supervise, "http", site.run, report=log.publish, strict=STRICT))
+        importer = Importer(self._keys)
         self._bench = bench = Workbench(
             log=log,
             boot_number=self._boot.number,
@@ -288,6 +307,7 @@ class _Agent:
             mount=site.mount,
             remotes=self._house.remotes,
             keys=KeyRing(users, report=log.publish),
+            key_files=importer,
             tls=tls,
             ready=self._ready,
             state_dir=self._state_dir / "workers",
@@ -307,7 +327,7 @@ class _Agent:
         )
         control = ControlServer(
             self._state_dir / "control.sock",
-            answers=answers.answers(),
+            answers=answers.answers() | KeyAnswers(self._keys, importer, self._readers).answers(),
             streams=answers.streams(),
             guard=Guard("control", log.publish, strict=STRICT),
         )
@@ -411,6 +431,9 @@ class _Agent:
         problems = self._house.problems()
         if journal.problem:
             problems.append(f"journal: {journal.problem}")
+        problems.extend(self._readers.problems())
+        if self._keys.problem:
+            problems.append(f"keys: {self._keys.problem}")
         if self._alarm is not None and self._alarm.problem:
             problems.append(f"alarm system: {self._alarm.problem}")
         if self._sound is not None:
@@ -432,6 +455,7 @@ class _Agent:
             "alarm": to_builtins(self._alarm_status()),
             "journal": {name: getattr(journal, name) for name in journal.__struct_fields__},
             "voice": self._sound.intercom.status() if self._sound is not None else None,
+            "readers": self._readers.status(),
             "workers": self._bench.states() if self._bench is not None else {},
             "problems": problems,
         }

@@ -41,7 +41,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
     },
     "People": {
         "user": ("user", "user", "Add, change, list and remove users."),
-        "key": ("key", "key", "Add, list and revoke API keys."),
+        "api-key": ("api_key", "api_key", "Add, list and revoke API keys."),
+        "keys": ("keys", "keys", "Add, list, import and revoke tags and codes."),
         "netatmo": ("netatmo", "netatmo", "Tokens for Netatmo clients, and Netatmo clouds."),
         "deconz": ("deconz", "deconz", "Let smart homes in, and pair with a gateway."),
     },

@@ -21,6 +21,7 @@ from msgspec import Meta, Struct
 from agent.access.config import AccessConfig
 from agent.alarm import DOOR, AlarmConfig
 from agent.calls import CallsConfig
+from agent.entrance.config import SIMULATED, EntranceConfig, ReaderConfig
 from agent.intercom.config import VoiceConfig
 from agent.journal.config import JournalConfig
 from agent.model.actions import (
@@ -78,6 +79,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     endpoints: the door's own hardware, and what lives on a foreign system but belongs to this door.
     alarm: the alarm system; without this table the door has none.
     voice: the sound card; without this table the door neither hears nor speaks.
+    readers: of tags and codes, beside locks. entrance: how wrong ones are taken.
     workers: one table per protocol; a worker without its table is not started.
     """
 
@@ -88,6 +90,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notify: NotifyConfig = NotifyConfig()
     alarm: AlarmConfig | None = None
     rules: tuple[RuleConfig, ...] = ()
+    readers: dict[EndpointName, ReaderConfig] = {}
+    entrance: EntranceConfig = EntranceConfig()
     journal: JournalConfig = JournalConfig()
     access: AccessConfig = AccessConfig()
     tls: TlsConfig = TlsConfig()
@@ -105,6 +109,7 @@ def simulated(workers: Mapping[str, type[Struct]]) -> Config:
     """The configuration of `portero run --sim` without a file."""
     plain = {
         "voice": {"microphone": "sim", "speaker": "sim"},
+        "readers": {"front_reader": {"device": SIMULATED, "kind": "wiegand", "opens": "strike"}},
         "workers": {name: {"server": {}} for name in SIMULATED_WORKERS if name in workers},
     }
     return parse(plain, workers, simulated=True)
@@ -223,6 +228,7 @@ def _across(parts: dict[str, Any]) -> list[ConfigError]:
     endpoints: dict[str, Any] = parts.get("endpoints", {})
     errors = [ConfigError("endpoints", text) for text in check_conflicts(_pins(endpoints))]
     errors += _across_remotes(endpoints, parts.get("workers", {}))
+    errors += _across_readers(parts.get("readers", {}), endpoints)
     alarm: AlarmConfig | None = parts.get("alarm")
     if alarm is not None:
         errors += _across_alarm(alarm, endpoints)
@@ -242,6 +248,23 @@ def _across_remotes(endpoints: dict[str, Any], workers: dict[str, Any]) -> list[
             errors.append(ConfigError(f"endpoints.{name}", f"nobody speaks {system}: add [workers.{system}]"))
         elif (reason := workers[system].misplaced(remote)) is not None:
             errors.append(ConfigError(f"endpoints.{name}", reason))
+    return errors
+
+
+def _across_readers(readers: dict[str, ReaderConfig], endpoints: dict[str, Any]) -> list[ConfigError]:
+    errors = []
+    devices: dict[str, str] = {}
+    for name, reader in readers.items():
+        path = f"readers.{name}"
+        if name in endpoints:
+            errors.append(ConfigError(path, "an endpoint has this name, choose another"))
+        if reader.opens not in endpoints:
+            errors.append(ConfigError(f"{path}.opens", _unknown(reader.opens, list(endpoints))))
+        elif (kind := _acts_as(endpoints[reader.opens])) != "lock":
+            errors.append(ConfigError(f"{path}.opens", f"{reader.opens!r} is a {kind}, not a lock"))
+        other = devices.setdefault(reader.device, name)
+        if other != name and reader.device != SIMULATED:
+            errors.append(ConfigError(f"{path}.device", f"already belongs to {other}"))
     return errors
 
 

@@ -216,7 +216,7 @@ class KeyInfo(Protocol):
 class Keys(Protocol):
     """API keys for programs that a protocol lets in; `Authenticator.authenticate` takes them, account empty.
 
-    They are keys like all others: `portero key list` shows them, `portero key revoke` ends them.
+    They are keys like all others: `portero api-key list` shows them, `portero api-key revoke` ends them.
     """
 
     async def issue(self, *, user: str, role: Role, name: str, by: str) -> str:
@@ -364,7 +364,7 @@ class Context(Struct, frozen=True, kw_only=True):
     there before; the URL of that path once it is bound. Raises: PeerError when it cannot be.
     remotes: the endpoints of this house that live on this worker's foreign system.
     keys: API keys for programs that this protocol lets in.
-    key_files: the tags and codes of this door; None: it has none.
+    key_files: the tags and codes of this door.
     answer: registers what a command of this machine may ask this worker; a handler may raise CommandError.
     state_dir: the worker's own folder, mode 0700, exists.
     """
@@ -389,11 +389,11 @@ class Context(Struct, frozen=True, kw_only=True):
     mount: Callable[[str, Any], Awaitable[str]]
     remotes: tuple[Remote, ...]
     keys: Keys
+    key_files: KeyFiles
     answer: Callable[[str, Callable[[Question], Awaitable[object]]], None]
     state_dir: Path
     door: str = "Front door"
     any_port: bool = False
-    key_files: KeyFiles | None = None
 
 
 class TlsProvider(Protocol):

@@ -23,6 +23,7 @@ from agent.runtime import (
     EndpointInfo,
     EndpointState,
     History,
+    KeyFiles,
     Keys,
     Notifications,
     Observation,
@@ -56,6 +57,7 @@ class Workbench:
         mount: Callable[[str, Any], Awaitable[str]],
         remotes: Mapping[str, Remote],
         keys: Keys,
+        key_files: KeyFiles,
         tls: TlsProvider,
         ready: Ready,
         state_dir: Path,
@@ -76,6 +78,7 @@ class Workbench:
         self._mount = mount
         self._remotes = remotes
         self._keys = keys
+        self._key_files = key_files
         self._tls = tls
         self._ready = ready
         self._state_dir = state_dir
@@ -177,6 +180,7 @@ class Workbench:
             mount=self._mount,
             remotes=tuple(self._remotes[info.name] for info in self._endpoints if info.system == name),
             keys=self._keys,
+            key_files=self._key_files,
             answer=answer,
             door=self._door,
             state_dir=self._state_dir / name,

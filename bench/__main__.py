@@ -8,7 +8,7 @@ import sys
 
 from bench.report import table
 
-PARTS = ("codec", "voice", "fanout", "latency", "deconz", "netatmo", "footprint")
+PARTS = ("codec", "voice", "fanout", "latency", "deconz", "netatmo", "entrance", "footprint")
 
 
 def main() -> None:

@@ -21,3 +21,7 @@ class HardwareError(Exception):
 
 class PinConflict(HardwareError):
     """The pin map gives this endpoint a pin it cannot have; opening it again will not help."""
+
+
+class MalformedFrame(ValueError):
+    """What came from a device is not what its protocol allows. The text says what, and quotes nothing."""

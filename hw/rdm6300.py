@@ -69,7 +69,7 @@ def _number(frame: bytes) -> str | None:
 
 def frame(number: str) -> bytes:
     """The frame of a number of ten digits, as a reader sends it (for the simulated one)."""
-    data = bytes.fromhex(number)
+    data = bytes.fromhex(number) if len(number) == 10 and _HEX.issuperset(number.encode()) else b""
     if len(data) != 5:
         raise ValueError(f"expected ten hexadecimal digits, got {number!r}")
     checksum = 0

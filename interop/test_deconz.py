@@ -177,9 +177,9 @@ def test_a_wrong_key_is_refused_in_the_protocols_words(door: Door, pydeconz: Cal
 def test_a_revoked_key_is_good_for_nothing(door: Door, connect: Callable[[Door], Pydeconz]) -> None:
     client = connect(door)
     siren = client.find("Warning device")
-    keys = json.loads(door.portero("key", "list", "--json"))
+    keys = json.loads(door.portero("api-key", "list", "--json"))
     newest = max(keys, key=lambda key: int(key["created_ns"]))
-    door.portero("key", "revoke", str(newest["id"]))
+    door.portero("api-key", "revoke", str(newest["id"]))
     assert client.ask("refused", siren=siren["id"], on=True).startswith("Unauthorized")
 
 

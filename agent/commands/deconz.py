@@ -84,8 +84,8 @@ def devices(as_json: bool) -> None:
 def link(as_key: bool, name: str | None, as_json: bool) -> None:
     """Let a smart home in: for a minute, whoever asks for a key gets one.
 
-    Open it, then start the integration there. `portero key list` shows the keys, `portero key revoke` ends
-    one.
+    Open it, then start the integration there. `portero api-key list` shows the keys, `portero api-key revoke`
+    ends one.
     """
     if name is not None and not as_key:
         raise click.UsageError("--name goes with --key.")

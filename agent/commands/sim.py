@@ -213,6 +213,32 @@ def _tell_sound(file: Path, sound: bytes, what: str, as_json: bool) -> None:
 
 
 @sim.command()
+@click.argument("number")
+@click.option("--reader", default="front_reader", metavar="READER", help="Default front_reader.")
+@json_option
+@state_option
+def tag(number: str, reader: str, as_json: bool) -> None:
+    """Hold the tag with NUMBER to a simulated reader."""
+    _ask_reader("tag", reader, number, f"tag held to {reader}", as_json)
+
+
+@sim.command("type")
+@click.argument("keys")
+@click.option("--reader", default="front_reader", metavar="READER", help="Default front_reader.")
+@json_option
+@state_option
+def type_(keys: str, reader: str, as_json: bool) -> None:
+    """Type KEYS at a simulated reader; `#` ends a code."""
+    _ask_reader("type", reader, keys, f"typed at {reader}", as_json)
+
+
+def _ask_reader(do: str, reader: str, what: str, done: str, as_json: bool) -> None:
+    with connect() as agent:
+        answer = agent.ask("reader_sim", reader=reader, do=do, what=what)
+    print_json(answer) if as_json else print_line(done)
+
+
+@sim.command()
 @endpoint_argument()
 @json_option
 @state_option

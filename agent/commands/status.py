@@ -27,6 +27,7 @@ def status(context: click.Context, as_json: bool) -> None:
     else:
         _print_head(answer)
         _print_endpoints(answer.get("endpoints", []))
+        _print_readers(answer.get("readers"))
         _print_voice(answer.get("voice"))
         _print_workers(answer)
         _print_end(answer)
@@ -80,6 +81,19 @@ def _print_endpoints(endpoints: list[dict[str, Any]]) -> None:
             )
         )
     print_table(("ENDPOINT", "LABEL", "KIND", "STATE", "NOTIFY", "PROBLEM"), rows)
+
+
+def _print_readers(readers: list[dict[str, Any]] | None) -> None:
+    if not readers:
+        return
+    click.echo()
+    print_table(
+        ("READER", "KIND", "OPENS", "READS", "NOISE", "PROBLEM"),
+        [
+            (row["name"], row["kind"], row["opens"], row["reads"], row["noise"], row["problem"])
+            for row in readers
+        ],
+    )
 
 
 def _print_voice(voice: dict[str, Any] | None) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -57,6 +57,7 @@ class Bench:
             mount=self.mount,
             remotes={info.name: f"remote {info.name}" for info in endpoints if info.system},  # type: ignore[misc]
             keys=MemoryKeys(DictAuthenticator({})),
+            key_files=cast(Any, None),
             tls=MemoryTls(folder),
             ready=self.ready,
             state_dir=self.workers,

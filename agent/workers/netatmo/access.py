@@ -5,7 +5,8 @@ is what one program was given: scopes, and one access token that lasts, or a pai
 lasts three hours and the refresh token until it is used.
 
 Each grant is bound to an API key of the door whose secret is forgotten as soon as it is made. Nobody can
-ever show that key, but `portero key list` lists it and `portero key revoke` ends it, and the grant with it.
+ever show that key, but `portero api-key list` lists it and `portero api-key revoke` ends it, and the grant
+with it.
 The key itself would be a poor token: whoever has one may do with every protocol what its user may, while a
 token has scopes and an end. On the disk is a SHA-256 of each token and nothing that it could be made of.
 """
@@ -147,7 +148,7 @@ class Grants:
         """A new grant with its token, or its pair. Raises: AgentError when it cannot be."""
         await self.prune()
         if len(self._grants) >= MAX_GRANTS:
-            raise AgentError(f"there are {MAX_GRANTS} tokens: revoke one with `portero key revoke`")
+            raise AgentError(f"there are {MAX_GRANTS} tokens: revoke one with `portero api-key revoke`")
         key = await self._context.keys.issue(
             user=self._config.user, role=self._config.role, name=f"netatmo {name}"[:64], by=by
         )

@@ -66,14 +66,14 @@ def test_life_of_a_pin(portero: Portero, state: Path) -> None:
 
 def test_life_of_a_key(portero: Portero, state: Path) -> None:
     portero("user", "add", "anna", "--role", "admin")
-    key = json.loads(portero("key", "add", "anna", "panel", "--json").stdout)["key"]
+    key = json.loads(portero("api-key", "add", "anna", "panel", "--json").stdout)["key"]
     assert AccessStore.open(state / "access.db").store.find_by_key(key) is not None
-    (listed,) = json.loads(portero("key", "list", "--json").stdout)
+    (listed,) = json.loads(portero("api-key", "list", "--json").stdout)
     assert (listed["user"], listed["name"], listed["revoked"]) == ("anna", "panel", False)
-    assert portero("key", "revoke", listed["id"]).exit_code == 0
+    assert portero("api-key", "revoke", listed["id"]).exit_code == 0
     assert AccessStore.open(state / "access.db").store.find_by_key(key) is None
-    assert json.loads(portero("key", "list", "anna", "--json").stdout)[0]["revoked"] is True
-    assert portero("key", "list", "nobody").exit_code == 1
+    assert json.loads(portero("api-key", "list", "anna", "--json").stdout)[0]["revoked"] is True
+    assert portero("api-key", "list", "nobody").exit_code == 1
 
 
 def test_no_state_directory(portero: Portero, state: Path) -> None:

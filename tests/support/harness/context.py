@@ -22,7 +22,16 @@ from agent.model.events import CameraAlarm, CloudReported, DeviceChanged, Notify
 from agent.model.outcomes import Done, Outcome
 from agent.model.principals import Grant, Principal, Role
 from agent.model.records import Entry
-from agent.runtime import AlarmStatus, Context, EndpointInfo, EndpointState, Question, Remote, Voice
+from agent.runtime import (
+    AlarmStatus,
+    Context,
+    EndpointInfo,
+    EndpointState,
+    KeyFileResult,
+    Question,
+    Remote,
+    Voice,
+)
 
 SAFETY = frozenset({"smoke", "co"})
 
@@ -131,6 +140,23 @@ class MemoryKeys:
         return False
 
 
+class MemoryKeyFiles:
+    """Takes key files. applied: (content, file, source) of each. broken: why none is taken."""
+
+    def __init__(self) -> None:
+        self.applied: list[tuple[bytes, str, str]] = []
+        self.broken = ""
+        self.slow_s = 0.0
+        self.result = KeyFileResult(added=1)
+
+    async def apply(self, content: bytes, *, file: str, source: str, by: str) -> KeyFileResult:
+        await trio.sleep(self.slow_s)
+        if self.broken:
+            raise AgentError(self.broken)
+        self.applied.append((content, file, source))
+        return self.result
+
+
 class MemoryHistory:
     """The log as the journal would have it. broken: the file cannot be read."""
 
@@ -236,6 +262,7 @@ class House:
         self.mounted: dict[str, Any] = {}
         self.remotes: tuple[Remote, ...] = ()
         self.keys = MemoryKeys(self.authenticator)
+        self.key_files = MemoryKeyFiles()
         self.answers: dict[str, Callable[[Question], Awaitable[object]]] = {}
         self._folder = folder
 
@@ -264,6 +291,7 @@ class House:
             mount=self._mount,
             remotes=self.remotes,
             keys=self.keys,
+            key_files=self.key_files,
             answer=self.answers.__setitem__,
             state_dir=state_dir,
             any_port=True,

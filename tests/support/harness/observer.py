@@ -44,6 +44,7 @@ class Observer:
             mount=unused,
             remotes=(),
             keys=unused,
+            key_files=unused,
             answer=unused,
             state_dir=state_dir,
         )

@@ -22,8 +22,9 @@ KEY = {
 
 def test_add(portero: Portero, state: Path) -> None:
     with ScriptedAgent(state, key_add={"key": "pk_abcd2345_secret"}) as agent:
-        assert portero("key", "add", "anna", "panel").stdout == "key pk_abcd2345_secret (shown this once)\n"
-        assert json.loads(portero("key", "add", "anna", "panel", "--json").stdout) == {
+        told = portero("api-key", "add", "anna", "panel").stdout
+        assert told == "key pk_abcd2345_secret (shown this once)\n"
+        assert json.loads(portero("api-key", "add", "anna", "panel", "--json").stdout) == {
             "key": "pk_abcd2345_secret"
         }
     assert agent.arguments("key_add") == {"user": "anna", "name": "panel"}
@@ -31,28 +32,28 @@ def test_add(portero: Portero, state: Path) -> None:
 
 def test_list(portero: Portero, state: Path) -> None:
     with ScriptedAgent(state, key_list=[KEY]) as agent:
-        lines = portero("key", "list", "anna").stdout.splitlines()
+        lines = portero("api-key", "list", "anna").stdout.splitlines()
         assert agent.arguments("key_list") == {"user": "anna"}
-        assert json.loads(portero("key", "list", "--json").stdout) == [KEY]
+        assert json.loads(portero("api-key", "list", "--json").stdout) == [KEY]
         assert agent.arguments("key_list") == {}
     assert lines[0].split() == ["ID", "USER", "NAME", "CREATED", "LAST", "USED", "REVOKED"]
     assert lines[1].split()[:3] == ["abcd2345", "anna", "panel"]
     assert lines[1].split()[-2:] == ["-", "no"]
     with ScriptedAgent(state, key_list=[]):
-        assert "portero key add USER NAME" in portero("key", "list").stdout
+        assert "portero api-key add USER NAME" in portero("api-key", "list").stdout
 
 
 def test_revoke(portero: Portero, state: Path) -> None:
     with ScriptedAgent(state, key_revoke={}) as agent:
-        assert portero("key", "revoke", "abcd2345").stdout == "key abcd2345: revoked\n"
-        assert json.loads(portero("key", "revoke", "abcd2345", "--json").stdout) == {}
+        assert portero("api-key", "revoke", "abcd2345").stdout == "key abcd2345: revoked\n"
+        assert json.loads(portero("api-key", "revoke", "abcd2345", "--json").stdout) == {}
         assert agent.arguments("key_revoke") == {"id": "abcd2345"}
     with ScriptedAgent(state, key_revoke=AccessError("there is no key 'x'")):
-        done = portero("key", "revoke", "x")
+        done = portero("api-key", "revoke", "x")
     assert done.exit_code == 1
     assert done.stderr == "portero: there is no key 'x'\n"
 
 
 def test_wrong_arguments(portero: Portero) -> None:
-    assert portero("key", "add", "anna").exit_code == 2
-    assert portero("key", "revoke").exit_code == 2
+    assert portero("api-key", "add", "anna").exit_code == 2
+    assert portero("api-key", "revoke").exit_code == 2

@@ -1,4 +1,4 @@
-"""`portero key`: API keys, the passwords of programs. Works with and without a running agent."""
+"""`portero api-key`: API keys, the passwords of programs. Works with and without a running agent."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from agent.commands.state import state_option
 
 @click.group(short_help="Add, list and revoke API keys.")
 @state_option
-def key() -> None:
+def api_key() -> None:
     """Add, list and revoke API keys.
 
     A key logs a program in as its user, in place of the password; it can be revoked alone.
     """
 
 
-@key.command()
+@api_key.command()
 @click.argument("user")
 @click.argument("name")
 @json_option
@@ -37,7 +37,7 @@ def add(user: str, name: str, as_json: bool) -> None:
         print_line(f"key {answer['key']} (shown this once)")
 
 
-@key.command("list")
+@api_key.command("list")
 @click.argument("user", required=False)
 @json_option
 @state_option
@@ -48,14 +48,14 @@ def list_(user: str | None, as_json: bool) -> None:
         print_json(keys)
         return
     if not keys:
-        print_line("no keys; `portero key add USER NAME` adds one")
+        print_line("no keys; `portero api-key add USER NAME` adds one")
         return
     names = list(keys[0])
     rows = [[_cell(name, row.get(name)) for name in names] for row in keys]
     print_table([name.removesuffix("_ns").replace("_", " ").upper() for name in names], rows)
 
 
-@key.command()
+@api_key.command()
 @click.argument("key_id", metavar="ID")
 @json_option
 @state_option

@@ -1,0 +1,42 @@
+"""A tag at the reader of a whole door: the relay moves, the journal knows who it was, also after a power cut."""
+
+from __future__ import annotations
+
+from harness.quick_door import Door
+
+READER = """
+[readers.front_reader]
+device = "sim"
+kind = "wiegand"
+opens = "strike"
+"""
+TAG = "123,45678"
+
+
+def test_from_the_tag_to_the_relay_and_into_the_journal(door: Door) -> None:
+    with door(more=READER) as agent:
+        added = agent.portero("keys", "add", "--holder", "Ana", "--tag", TAG)
+        assert added.exit_code == 0
+        assert agent.portero("sim", "tag", TAG).exit_code == 0
+        used = agent.until_stored("key_used", holder="Ana")
+        opened = agent.until_stored("lock_changed", state="unlocked")
+        assert opened["by"] == f"Ana (key {used['key_id']})"
+        assert agent.relays()["strike"].energised
+        agent.portero("sim", "tag", "1,2")
+        agent.until_stored("key_refused", reason="not known")
+        text = agent.portero("events", "--access").stdout
+        assert f"opened with a tag of Ana (key {used['key_id']}) at front_reader" in text
+        assert "7BB26E" not in text
+        assert "front_reader  wiegand  strike" in agent.portero("status").stdout
+
+
+def test_keys_outlive_a_kill_and_a_revoked_one_opens_nothing(door: Door) -> None:
+    with door(more=READER) as agent:
+        agent.portero("keys", "add", "--holder", "Ana", "--tag", TAG)
+        agent.kill()
+    with door(more=READER) as agent:
+        agent.portero("sim", "tag", TAG)
+        used = agent.until_stored("key_used")
+        agent.portero("keys", "revoke", used["key_id"])
+        agent.portero("sim", "tag", TAG)
+        agent.until_stored("key_refused", reason="not known")

@@ -30,7 +30,8 @@ RANDOM_BYTES = 41_472_000 if os.environ.get("PORTERO_LONG") else 3_000_000  # an
 @pytest.mark.parametrize(
     ("data", "encoded"),
     [
-        (b"", b"\x01"), (b"\0", b"\x01\x01"), (b"\0\0", b"\x01\x01\x01"), (b"\x11\x22\0\x33", b"\x03\x11\x22\x02\x33"),
+        (b"", b"\x01"), (b"\0", b"\x01\x01"), (b"\0\0", b"\x01\x01\x01"),
+        (b"\x11\x22\0\x33", b"\x03\x11\x22\x02\x33"),
         (b"\x11\0\0\0", b"\x02\x11\x01\x01\x01"), (b"x" * 253, b"\xfe" + b"x" * 253),
         (b"x" * 255, b"\xff" + b"x" * 254 + b"\x02x"),
     ],
@@ -105,10 +106,7 @@ def test_a_flipped_bit_is_no_frame(payload: bytes, draw: st.DataObject) -> None:
     frame = bytearray(encode_frame(payload))
     bit = draw.draw(st.integers(0, len(frame) * 8 - 1))
     frame[bit // 8] ^= 1 << bit % 8
-    told = Deframer().feed(bytes(frame) + encode_frame(b"next"))
-    # The zeros at both ends are doubled by those of the neighbours: a frame may live without its first one.
-    assert told == [b"next"] or (bit < 8 and told == []) or told == []
-    assert payload not in told
+    assert Deframer().feed(bytes(frame) + encode_frame(b"next")) == [b"next"]
 
 
 def test_every_flip_of_every_bit_of_a_frame() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +74,72 @@ def ids(path: Path) -> set[str]:
 
 def test_written_and_read(tmp_path: Path) -> None:
     path = tmp_path / "keys.db"
+    assert keyfile.load(path) == ([], "")
+    stored(path, KEYS)
+    assert ids(path) == {key.id for key in KEYS}
+    assert path.stat().st_mode & 0o777 == 0o600
+    (version,) = keyfile.versions(path)
+    assert (version.source, version.added, version.by, version.can_return) == ("file", 40, "me", True)
+    assert keyfile.before(path, version.number) == []
+    assert keyfile.before(path, 99) is None
+
+
+@pytest.mark.slow
+def test_killed_at_every_step_it_is_the_old_or_the_new_set(tmp_path: Path) -> None:
+    old, new = {key.id for key in KEYS}, {key.id for key in NEW}
+    found = []
+    for at in [*range(1, 12), *range(12, 110, 9), *range(110, 140, 2), 1000]:
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        path = folder / "keys.db"
+        stored(path, KEYS)
+        done = subprocess.run(
+            [sys.executable, "-c", DIE, str(path), str(at)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode in (0, -signal.SIGKILL), done.stderr
+        now = ids(path)
+        assert now in (old, new)
+        found.append(now == new)
+        if done.returncode == 0:
+            assert now == new
+    assert True in found
+    assert False in found
+
+
+def test_use_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / "keys.db"
+    stored(path, (Key(id="k0", code=bytes(32), source="file", uses_left=2),))
+    keyfile.use(path, Key(id="k0", code=bytes(32), source="file", uses_left=1))
+    assert [key.uses_left for key in keyfile.load(path)[0]] == [1]
+
+
+def test_only_the_last_two_can_be_returned_to_and_twenty_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "keys.db"
+    for _ in range(25):
+        stored(path, KEYS[:1])
+    versions = keyfile.versions(path)
+    assert len(versions) == keyfile.KEPT_VERSIONS
+    assert [version.can_return for version in versions] == [True, True] + [False] * 18
+
+
+@pytest.mark.parametrize("damage", ["another file", "in its middle"])
+def test_a_damaged_file_gives_way_to_the_last_good_copy(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "keys.db"
+    stored(path, KEYS)
+    data = bytearray(b"not a database" * 400 if damage == "another file" else path.read_bytes())
+    if damage == "in its middle":
+        data[100:4000] = os.urandom(3900)
+    path.write_bytes(data)
+    found, problem = keyfile.load(path)
+    assert {key.id for key in found} == {key.id for key in KEYS}
+    assert "last good copy" in problem
+    assert path.with_name("keys.db.corrupt").exists()
+    assert ids(path) == {key.id for key in KEYS}
+
+
+def test_without_a_good_copy_it_says_that_nobody_is_let_in(tmp_path: Path) -> None:
+    path = tmp_path / "keys.db"
+    path.write_bytes(b"not a database, and long enough to be looked at" * 100)
     found, problem = keyfile.load(path)
     assert found == []
     assert problem.endswith("there is no good copy: no tag or code opens this door")

@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str, str]]] = {
         "user": ("user", "user", "Add, change, list and remove users."),
         "api-key": ("api_key", "api_key", "Add, list and revoke API keys."),
         "keys": ("keys", "keys", "Add, list, import and revoke tags and codes."),
+        "vms": ("vms", "vms", "Follow a VMS: its state, and its keys."),
         "netatmo": ("netatmo", "netatmo", "Tokens for Netatmo clients, and Netatmo clouds."),
         "deconz": ("deconz", "deconz", "Let smart homes in, and pair with a gateway."),
     },

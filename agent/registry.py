@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from agent.runtime import WorkerSpec
-from agent.workers import deconz, netatmo, zello, zmes
+from agent.workers import deconz, netatmo, vms, zello, zmes
 
-WORKERS: tuple[WorkerSpec, ...] = (zmes.WORKER, zello.WORKER, deconz.WORKER, netatmo.WORKER)
+WORKERS: tuple[WorkerSpec, ...] = (zmes.WORKER, zello.WORKER, deconz.WORKER, netatmo.WORKER, vms.WORKER)

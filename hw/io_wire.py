@@ -8,7 +8,7 @@ line that is shorted to itself says nothing to anybody.
 from __future__ import annotations
 
 import enum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any
 
 import cbor2
 import msgspec
@@ -30,7 +30,6 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Session = Annotated[int, msgspec.Meta(ge=0, le=2**48 - 1)]
 Channel = Annotated[int, msgspec.Meta(ge=0, lt=MAX_CHANNELS)]
 Text = Annotated[str, msgspec.Meta(max_length=32)]
-M = TypeVar("M")
 
 
 class Kind(enum.IntEnum):
@@ -98,8 +97,8 @@ class End(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 class Welcome(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=17):
     """The session has begun, all outputs are off.
 
-    session: NO_SESSION when the version is not spoken, else never given before by this device. boots: how often
-    it has started. kinds: of the channels, from channel 0. levels: bit n is channel n. max_on_ms: of a relay.
+    session: NO_SESSION when the version is not spoken, else never given before by this device. boots: how
+    often it has started. kinds: of the channels, from 0. levels: bit n is channel n. max_on_ms: of a relay.
     """
 
     version: Number
@@ -164,25 +163,26 @@ def encode(message: Message) -> bytes:
 
 def decode_host(payload: bytes) -> HostMessage:
     """What the host says. Raises: MalformedFrame."""
-    return _decode(payload, HostMessage)
+    message: HostMessage = _decode(payload, HostMessage)
+    return message
 
 
 def decode_device(payload: bytes) -> DeviceMessage:
     """What the device says. Raises: MalformedFrame."""
-    return _decode(payload, DeviceMessage)
+    message: DeviceMessage = _decode(payload, DeviceMessage)
+    return message
 
 
-def _decode(payload: bytes, kind: type[M] | object) -> M:
+def _decode(payload: bytes, kind: Any) -> Any:
     if len(payload) > MAX_PAYLOAD:
         raise MalformedFrame("a message too long")
     end = _item_end(payload, 0, 0)
     if end != len(payload):
         raise MalformedFrame("bytes after the message")
     try:
-        message: M = msgspec.convert(cbor2.loads(payload), kind)  # type: ignore[call-overload]
+        return msgspec.convert(cbor2.loads(payload), kind)
     except (cbor2.CBORError, ValueError) as error:
         raise MalformedFrame("no message of this protocol") from error
-    return message
 
 
 def _item_end(payload: bytes, at: int, depth: int) -> int:

@@ -1,7 +1,8 @@
 """Matrix keypads that send one byte per key: `0`..`9`, `*`, `#`, `A`..`D`; pure.
 
 CR and LF between keys mean nothing. A key that comes more often than MAX_HZ within a second is stuck (or
-somebody leans on it): it is told once and then ignored until it has been quiet for QUIET_S.
+somebody leans on it), and so is one that repeats by itself for more than HELD_S. That is told once; then the
+keypad is ignored until it has been quiet for QUIET_S.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from hw.readings import KeypadStuck, KeyPress, Reading
 BAUD = 9600
 KEYS = frozenset(b"0123456789*#ABCD")
 MAX_HZ = 12
+HELD_S = 10.0
+REPEATS_WITHIN_S = 0.6
 QUIET_S = 2.0
 
 
@@ -24,6 +27,8 @@ class Keypad:
         self.refused = 0
         self._times: deque[float] = deque(maxlen=MAX_HZ)
         self._last_at = float("-inf")
+        self._key = -1
+        self._held_since = float("-inf")
         self._stuck = False
 
     def feed(self, data: bytes, now_s: float) -> list[Reading]:
@@ -39,11 +44,14 @@ class Keypad:
                 self._stuck = False
                 self._times.clear()
                 told.append(KeypadStuck(False))
+            if byte != self._key or now_s - self._last_at > REPEATS_WITHIN_S:
+                self._key, self._held_since = byte, now_s
             self._last_at = now_s
             if self._stuck:
                 self.refused += 1
                 continue
-            if len(self._times) == MAX_HZ and now_s - self._times[0] < 1.0:
+            fast = len(self._times) == MAX_HZ and now_s - self._times[0] < 1.0
+            if fast or now_s - self._held_since > HELD_S:
                 self._stuck = True
                 self.refused += 1
                 told.append(KeypadStuck(True))

@@ -6,10 +6,14 @@ that a reader that comes back as another ttyUSB is found.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
+import random
 import termios
 from collections import deque
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
 BY_ID = Path("/dev/serial/by-id")
 READ_BYTES = 4096
 MAX_PENDING_BYTES = 4096
+REOPEN_FIRST_S = 0.5
+REOPEN_MAX_S = 10.0
+REOPEN_JITTER = 0.25
 _GONE = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADF})
 
 
@@ -47,11 +54,16 @@ class SerialPort:
         """Open it. name: the endpoint, for errors. Blocks for a moment only. Raises: HardwareError."""
         import serial  # a door without serial devices does not load it
 
+        port = None
         try:
             port = serial.Serial(device, baud_hz, timeout=0, write_timeout=0, exclusive=True)
             _let_reads_fail_when_there_is_nothing(port.fileno())
+            fcntl.ioctl(port.fileno(), termios.TIOCEXCL)  # the lock of `exclusive` binds only who asks for it
             port.reset_input_buffer()
-        except (OSError, ValueError) as error:  # SerialException is an OSError, not always with a number
+        except (OSError, ValueError, termios.error) as error:  # a SerialException is an OSError
+            if port is not None:
+                with contextlib.suppress(OSError):
+                    port.close()
             raise HardwareError(name, _why(device, error)) from error
         return cls(name, port)
 
@@ -88,6 +100,7 @@ class SerialPort:
         """Send what waits, for ever. Raises: HardwareError when the device is gone, or closed."""
         while True:
             await self._waiting.wait()
+            self._check()
             while self._pending:
                 self._check()
                 await self._ready(trio.lowlevel.wait_writable)
@@ -105,6 +118,10 @@ class SerialPort:
         self._closed = True
         self._waiting.set()
         trio.lowlevel.notify_closing(self._fd)
+        # The kernel would wait up to 30 s for a device that takes nothing.
+        with contextlib.suppress(OSError, termios.error):
+            termios.tcflush(self._fd, termios.TCOFLUSH)
+            fcntl.ioctl(self._fd, termios.TIOCNXCL)
         try:
             self._port.close()
         except OSError:
@@ -134,6 +151,35 @@ class SerialPort:
         return HardwareError(self._name, f"failed: {error.strerror or error}")
 
 
+async def keep_open(
+    open_port: Callable[[], SerialPort],
+    serve: Callable[[SerialPort], Awaitable[None]],
+    failed: Callable[[str], None],
+    *,
+    rng: Callable[[], float] = random.random,
+) -> None:
+    """Open a port, let `serve` use it, close it, and so on for ever, with 0.5 to 10 s between.
+
+    serve: runs until the device is gone, which it says by a HardwareError; `failed` is told its reason. A
+    port that was good for ten seconds is opened again quickly. rng: gives numbers in [0, 1).
+    """
+    delay_s = REOPEN_FIRST_S
+    while True:
+        began_at = trio.current_time()
+        try:
+            port = open_port()
+            try:
+                await serve(port)
+            finally:
+                port.close()
+        except HardwareError as error:
+            failed(error.reason)
+        if trio.current_time() - began_at >= REOPEN_MAX_S:
+            delay_s = REOPEN_FIRST_S
+        await trio.sleep(delay_s * (1 - REOPEN_JITTER * rng()))
+        delay_s = min(delay_s * 2, REOPEN_MAX_S)
+
+
 def list_ports() -> list[str]:
     """The names by which the serial devices of this machine stay known, sorted."""
     try:
@@ -143,19 +189,18 @@ def list_ports() -> list[str]:
 
 
 def _let_reads_fail_when_there_is_nothing(fd: int) -> None:
-    """pyserial has them give nothing, which is what a device that is gone gives, too. Raises: OSError."""
-    try:
-        attributes = termios.tcgetattr(fd)
-        attributes[6][termios.VMIN] = 1
-        attributes[6][termios.VTIME] = 0
-        termios.tcsetattr(fd, termios.TCSANOW, attributes)
-    except termios.error as error:
-        raise OSError(*error.args) from error
+    """pyserial has them give nothing, as does a device that is gone. Raises: termios.error."""
+    attributes = termios.tcgetattr(fd)
+    attributes[6][termios.VMIN] = 1
+    attributes[6][termios.VTIME] = 0
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
 def _why(device: str, error: Exception) -> str:
     """What to do about a port that cannot be opened."""
     number = getattr(error, "errno", None)
+    if isinstance(error, termios.error):
+        number = error.args[0]
     if number == errno.ENOENT or not os.path.lexists(device):
         there = ", ".join(list_ports()) or "none"
         return f"{device} is not there: is it plugged in? Serial devices of this machine: {there}"

@@ -2,6 +2,7 @@
 
 A line is one frame of the reader: `W`, the number of bits, `:`, and the bits as `0` and `1`, most significant
 first, ended by LF or CR LF: `W26:10111101110110010011011101`. Any microcontroller with two inputs can do it.
+The same in hexadecimal, zeros in front: `26,2F764DD` is taken, too; keys are `4,5` or `8,A5`.
 
 Formats: 26 bits (H10301: even parity of the first 12, facility 8, card 16, odd parity of the last 12), 34
 (even of 16, facility 16, card 16, odd of 16), 37 (H10304: even of the first 18, facility 16, card 19, odd of
@@ -59,12 +60,7 @@ class Wiegand:
 
 def decode(line: bytes) -> Reading | None:
     """The reading of one line without its LF; None when length, form or parity is wrong."""
-    head, colon, bits = line.removesuffix(b"\r").partition(b":")
-    if not colon or head[:1] != b"W" or not head[1:].isdigit() or len(head) > 3:
-        return None
-    if len(bits) != int(head[1:]) or bits.strip(b"01"):
-        return None
-    values = [byte - 0x30 for byte in bits]
+    values = _bits(line.removesuffix(b"\r"))
     if len(values) == 4:
         return _key(_whole(values))
     if len(values) == 8:
@@ -78,6 +74,23 @@ def decode(line: bytes) -> Reading | None:
         return None
     number = _whole(values[1:-1])
     return TagRead(f"{number:06X}", "wiegand", len(values)) if number else None
+
+
+def _bits(line: bytes) -> list[int]:
+    """The bits that a line tells, most significant first; none when it has no form of ours."""
+    if line[:1] == b"W":
+        head, _, bits = line[1:].partition(b":")
+        if head.isdigit() and len(head) <= 2 and len(bits) == int(head) and not bits.strip(b"01"):
+            return [byte - 0x30 for byte in bits]
+        return []
+    head, _, digits = line.partition(b",")
+    if not head.isdigit() or len(head) > 2 or digits.strip(b"0123456789ABCDEFabcdef"):
+        return []
+    count = int(head)
+    if len(digits) != (count + 3) // 4 or not digits or int(digits, 16) >> count:
+        return []
+    number = int(digits, 16)
+    return [number >> place & 1 for place in range(count - 1, -1, -1)]
 
 
 def line(number: int, bits: int) -> bytes:

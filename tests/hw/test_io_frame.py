@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import zlib
 
@@ -23,7 +22,7 @@ from hw.io_frame import (
 )
 
 payloads = st.binary(min_size=1, max_size=MAX_PAYLOAD)
-RANDOM_BYTES = 41_472_000 if os.environ.get("PORTERO_LONG") else 3_000_000  # an hour of 115200 baud
+RANDOM_BYTES = 41_472_000  # an hour of 115200 baud
 
 
 # By hand, from the definition of COBS: a block is its length plus one and its bytes, a zero ends it.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from pathlib import Path
 from typing import get_args
 
 import cbor2
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hw.errors import MalformedFrame
+from hw.io_firmware import Firmware
 from hw.io_frame import MAX_PAYLOAD, Deframer, encode_frame
 from hw.io_wire import (
     MAX_CHANNELS,
@@ -53,6 +56,7 @@ TABLE: list[tuple[Message, str]] = [
     (State(0x70001, 8, 9, 3), "85 15 1A00070001 08 09 03"),
     (Ended(0x70001), "82 16 1A00070001"),
 ]
+DOCUMENT = Path(__file__).parents[2] / "docs" / "portero-io.md"
 numbers = st.integers(0, 2**32 - 1)
 sessions = st.integers(0, 2**48 - 1)
 channels = st.integers(0, MAX_CHANNELS - 1)
@@ -89,6 +93,29 @@ def test_table(message: Message, payload: str) -> None:
 
 def test_the_table_has_every_message() -> None:
     assert {type(message) for message, _ in TABLE} == {*get_args(HostMessage), *get_args(DeviceMessage)}
+
+
+def test_the_conversation_of_the_document_is_what_the_reference_says() -> None:
+    text = DOCUMENT.read_text()
+    lines = text[text.index("```frames") :].split("```")[1].splitlines()[1:]
+    firmware = Firmware((Kind.RELAY, Kind.INPUT, Kind.LAMP), device="porch", firmware="1.0", boots=7)
+    waiting: list[bytes] = []
+    seen: list[str] = []
+    for line in lines:
+        side, digits = re.fullmatch(r"(host|device) +((?:[0-9A-F]{2} )+) +.*", line).groups()  # type: ignore[union-attr]
+        data = bytes.fromhex(digits)
+        (payload,) = Deframer().feed(data)
+        seen.append(side)
+        if side == "host":
+            assert waiting == [], "everything that the device said stands there"
+            assert encode_frame(encode(decode_host(payload))) == data
+            waiting += firmware.receive(data, 1.0)
+        else:
+            if isinstance(decode_device(payload), InputChanged):
+                waiting += firmware.move(1, True, 1.0)
+                waiting = [one for one in waiting if one != waiting[0]]  # the state
+            assert waiting.pop(0) == data
+    assert seen.count("host") == 6
 
 
 @given(host_messages)

@@ -28,6 +28,20 @@ def test_a_key_that_sticks_is_told_once_and_ignored_until_it_is_quiet() -> None:
     assert keypad.feed(b"1", last + 2 * QUIET_S) == [KeypadStuck(False), KeyPress("1")]
 
 
+def test_a_key_that_is_held_and_repeats_slowly() -> None:
+    keypad = Keypad()
+    told = [one for at in range(100) for one in keypad.feed(b"#", at * 0.5)]
+    assert told == [KeyPress("#")] * 21 + [KeypadStuck(True)]
+    assert keypad.feed(b"#", 99 * 0.5 + QUIET_S) == [KeypadStuck(False), KeyPress("#")]
+
+
+def test_slow_fingers_are_no_stuck_key() -> None:
+    keypad = Keypad()
+    told = [one for at in range(60) for one in keypad.feed(b"7", at * 0.7)]
+    told += [one for at in range(60) for one in keypad.feed(b"12"[at % 2 : at % 2 + 1], 100 + at * 0.3)]
+    assert told == [KeyPress("7")] * 60 + [KeyPress("1"), KeyPress("2")] * 30
+
+
 def test_fast_fingers_are_no_stuck_key() -> None:
     keypad = Keypad()
     assert len([one for at in range(60) for one in keypad.feed(b"7", at * 0.1)]) == 60

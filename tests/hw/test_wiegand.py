@@ -31,6 +31,27 @@ def test_each_format(bits: int) -> None:
     assert decode(line(number, bits).rstrip(b"\n")) == TagRead(f"{number:06X}", "wiegand", bits)
 
 
+@given(st.sampled_from(sorted(FORMATS)), st.integers(1, 2**24 - 1))
+def test_hexadecimal_is_the_same(bits: int, number: int) -> None:
+    whole = int(line(number, bits)[4:].strip(), 2)
+    for digits in (f"{whole:0{(bits + 3) // 4}X}", f"{whole:0{(bits + 3) // 4}x}"):
+        assert decode(f"{bits},{digits}".encode()) == TagRead(f"{number:06X}", "wiegand", bits)
+
+
+def test_the_known_card_in_hexadecimal() -> None:
+    """1 011110111011001001101110 1 in fours from the right: 10 1111 0111 0110 0100 1101 1101."""
+    assert told(b"26,2F764DD\r\n") == told(KNOWN)
+    assert told(b"4,5\n8,A5\n") == [KeyPress("5"), KeyPress("5")]
+
+
+@given(st.sampled_from(sorted(FORMATS)), st.integers(1, 2**24 - 1))
+def test_wires_that_are_crossed_and_bits_in_the_wrong_order_are_no_card(bits: int, number: int) -> None:
+    data = line(number, bits)[4:].strip()
+    crossed = data.translate(bytes.maketrans(b"01", b"10"))
+    for wrong in (data[::-1], crossed, data[:-1], data + b"0"):
+        assert decode(b"W%d:%b" % (len(wrong), wrong)) is None
+
+
 def test_keys() -> None:
     assert told(b"W4:0001\nW4:1010\nW4:1011\n") == [KeyPress("1"), KeyPress("*"), KeyPress("#")]
     assert told(b"W8:11010010\n") == [KeyPress("2")]
@@ -42,6 +63,8 @@ def test_keys() -> None:
         b"W26:0011110111011001001101110" + b"11", KNOWN.strip()[:-1] + b"0", b"W25:" + b"0" * 25, b"W4:1111",
         b"W8:11010011", b"W:1", b"26:01", b"W26", b"W26:" + b"2" * 26, b"W-4:0001", b"W004:0001",
         b"W26:" + b"0" * 25 + b"1", "W٤:0001".encode(), b"W4:0001 ", b" W4:0001",
+        b"26,", b"26,2F764D", b"26,2F764DDD", b"26,6F764DD", b"26,2F764DC", b"4,F", b"8,A6", b"4,-5",
+        b"0,", b"0,0", b"26,0x764DD", b"26, F764DD", b"4,+5", b"4,_5",
     ],
 )  # fmt: skip
 def test_what_is_refused(data: bytes) -> None:

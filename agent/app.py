@@ -248,8 +248,11 @@ class _Agent:
             await core.start(run_rules)
             if self._keys.problem:
                 log.publish(HardwareFailed(endpoint="keys.db", reason=self._keys.problem))
-            run_readers = partial(supervise, "readers", self._readers.run, report=log.publish, strict=STRICT)
-            await core.start(run_readers)
+            if self._readers.all:
+                run_readers = partial(
+                    supervise, "readers", self._readers.run, report=log.publish, strict=STRICT
+                )
+                await core.start(run_readers)
             core.start_soon(self._manager.feed, self._health(RingProof(self._published, self._reached())))
             await self._run_workers(core, pins, stop, greet)
             self._manager.tell("STOPPING=1")

@@ -47,6 +47,10 @@ def unpacked(name: str, arch: str, packages: Sequence[str], cache: Path) -> Path
             members = (member for member in tar if not member.isdev())
             tar.extractall(folder, members, filter="tar")
         shutil.rmtree(folder / "dev", ignore_errors=True)
+        # Linker scripts and links in packages name /lib; a tree that was only unpacked has no such link.
+        for name in ("bin", "lib", "lib64", "sbin"):
+            if not (folder / name).exists() and (folder / "usr" / name).is_dir():
+                (folder / name).symlink_to(f"usr/{name}")
         os.replace(folder, kept)
     print(f"image: {kept.name} after {time.monotonic() - began:.0f} s", flush=True)
     return kept

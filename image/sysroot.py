@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -25,7 +24,7 @@ class Sysroot(Struct, frozen=True):
     @property
     def python_data_name(self) -> str:
         """The module with the foreign Python's build settings, from which names and tags are taken."""
-        return f"_sysconfigdata__{'linux'}_{self.triple}"
+        return f"_sysconfigdata__linux_{self.triple}"
 
     @property
     def python_data(self) -> Path:
@@ -37,7 +36,10 @@ class Sysroot(Struct, frozen=True):
         libraries = self.root / "usr/lib" / self.triple
         headers = self.root / "usr/include"
         gcc = f"{self.triple}-gcc --sysroot={self.root} -B{libraries}"
-        includes = f"-isystem {headers}/{self.triple} -I{headers}/python3.13 -I{headers}"
+        # A cross compiler has headers of its own Debian built in: none of them, but those that belong to the compiler.
+        own = run([f"{self.triple}-gcc", "-print-file-name=include"]).strip()
+        folders = (own, f"{headers}/python3.13", f"{headers}/{self.triple}", str(headers))
+        includes = "-nostdinc " + " ".join(f"-isystem {folder}" for folder in folders)
         link = f"-L{libraries} -Wl,-rpath-link,{libraries} -s"
         return {
             "CC": gcc,
@@ -65,11 +67,3 @@ def build_sysroot(arch: str, cache: Path) -> Sysroot:
         data.parent.mkdir(exist_ok=True)
         data.write_bytes(original.read_bytes())
     return made
-
-
-def key_of(packages: tuple[str, ...], arch: str) -> str:
-    """Changes when the tree has to be made anew."""
-    return hashlib.sha256(f"{arch} {' '.join(packages)}".encode()).hexdigest()[:12]
-
-
-__all__ = ["PACKAGES", "TRIPLES", "Sysroot", "build_sysroot", "run"]

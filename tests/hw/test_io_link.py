@@ -135,8 +135,10 @@ async def test_what_is_refused(channel: int, for_ms: int, words: str) -> None:
 async def test_a_lost_acknowledgement_and_a_lost_order_are_repeated_and_carried_out_once() -> None:
     async with house() as h:
         await trio.sleep(0.05)
-        h.device.to_host.drop = 2  # the acknowledgement, and the state after it
-        await h.link.set_output(RELAY, True, 5000)
+        h.device.to_host.cut = True
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_mend_soon, h)
+            await h.link.set_output(RELAY, True, 5000)
         assert h.firmware.executed == 1
         first, second = h.sent(SetOutput)
         assert first == second
@@ -144,6 +146,12 @@ async def test_a_lost_acknowledgement_and_a_lost_order_are_repeated_and_carried_
         await h.link.set_output(OTHER, True, 5000)
         assert h.firmware.executed == 2
         assert h.firmware._deframer.refused == 1
+
+
+async def _mend_soon(h: House) -> None:
+    await until(lambda: h.firmware.executed == 1)
+    await trio.sleep(0.03)
+    h.device.to_host.cut = False
 
 
 async def test_an_order_that_is_never_confirmed_ends_everything() -> None:
@@ -213,8 +221,9 @@ async def test_inputs() -> None:
 
 async def test_a_change_is_told_once_though_it_or_its_acknowledgement_was_lost_or_doubled() -> None:
     async with house() as h:
-        h.device.to_host.drop = 1
+        h.device.to_host.cut = True
         h.device.move(BELL, True)
+        h.device.to_host.cut = False
         await until(lambda: bool(h.ear.all("input")))
         h.device.to_device.cut = True
         h.device.move(BELL, False)
@@ -245,7 +254,7 @@ async def test_the_device_restarts_in_the_middle_of_a_hold() -> None:
 
 async def test_an_order_under_way_when_the_device_restarts() -> None:
     async with house() as h:
-        h.device.to_device.drop = 1
+        h.device.to_device.cut = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_reboot_soon, h)
             with pytest.raises(HardwareError, match="outputs are off"):
@@ -256,6 +265,7 @@ async def test_an_order_under_way_when_the_device_restarts() -> None:
 async def _reboot_soon(h: House) -> None:
     await trio.sleep(0.02)
     h.device.reboot()
+    h.device.to_device.cut = False
 
 
 @pytest.mark.parametrize("direction", ["both", "to_host", "to_device"])

@@ -35,6 +35,8 @@ from agent.config import Config
 from agent.control import ControlServer
 from agent.dispatch import Dispatch
 from agent.endpoints import House
+from agent.endpoints.io import boards, run_all
+from agent.endpoints.on_demand import GpioOnDemand
 from agent.entrance.config import SIMULATED
 from agent.entrance.doorkeeper import Doorkeeper
 from agent.entrance.importer import Importer
@@ -59,11 +61,7 @@ from agent.supervise import Guard, leaves, supervise
 from agent.systemd import RingProof, ServiceManager
 from agent.workbench import Workbench
 from hw.board import Board, PinSource, open_board
-from hw.errors import HardwareError
 from hw.fake import FakePins
-from hw.pins import InputPins, OutputPins
-from hw.ports import Input
-from hw.relay import Line
 
 if TYPE_CHECKING:
     from agent.intercom.sound import Sound
@@ -153,6 +151,7 @@ class _Agent:
         self._journal = self._opened.journal
         self._log = EventLog(boot_id=self._boot.id, next_seq=self._opened.last_seq + 1)
         self._house = House(config.endpoints, log=self._log)
+        self._io = boards(config.io, self._house.remotes, simulated=simulated)
         self._calls = Calls(config.calls, log=self._log, new_id=_new_id)
         self._sound = self._open_sound()
         self._voice = self._sound.intercom if self._sound is not None else NoVoice()
@@ -238,6 +237,9 @@ class _Agent:
             if self._alarm is not None:
                 await core.start(partial(self._alarm.run, after=first))
             await core.start(self._house.run, board)
+            if self._io:
+                run_io = partial(run_all, self._io)
+                await core.start(partial(supervise, "io", run_io, report=log.publish, strict=STRICT))
             if self._sound is not None:
                 # Comfort: a bug in it must not take the bell and the locks down.
                 run_voice = partial(self._run_voice, self._sound, [first])
@@ -330,7 +332,7 @@ class _Agent:
         )
         control = ControlServer(
             self._state_dir / "control.sock",
-            answers=answers.answers() | KeyAnswers(self._keys, importer, self._readers).answers(),
+            answers=answers.answers() | KeyAnswers(self._keys, importer, self._readers, self._io).answers(),
             streams=answers.streams(),
             guard=Guard("control", log.publish, strict=STRICT),
         )
@@ -414,7 +416,7 @@ class _Agent:
     def _pins(self) -> PinSource:
         if self._simulated:
             return FakePins(mirror=self._state_dir / "relays.sim")
-        return _GpioOnDemand(self._config.board.chip_label)
+        return GpioOnDemand(self._config.board.chip_label)
 
     def _published(self) -> int:
         return self._log.last_seq
@@ -459,6 +461,7 @@ class _Agent:
             "journal": {name: getattr(journal, name) for name in journal.__struct_fields__},
             "voice": self._sound.intercom.status() if self._sound is not None else None,
             "readers": self._readers.status(),
+            "io": [board.status() for board in self._io.values()],
             "workers": self._bench.states() if self._bench is not None else {},
             "problems": problems,
         }
@@ -466,32 +469,3 @@ class _Agent:
 
 def _new_id() -> str:
     return secrets.token_hex(8)
-
-
-class _GpioOnDemand:
-    """The pins of this machine, opened with the first endpoint and tried again with the next: without a
-    chip every endpoint fails by itself, is told, and the rest of the door works."""
-
-    def __init__(self, label: str | None) -> None:
-        self._label = label
-        self._pins: PinSource | None = None
-
-    def _open(self, name: str) -> PinSource:
-        if self._pins is None:
-            from hw.gpio import open_pins
-
-            try:
-                self._pins = open_pins(self._label)
-            except HardwareError as error:
-                raise HardwareError(name, error.reason) from error
-        return self._pins
-
-    def open_input(self, name: str, pins: InputPins) -> Input:
-        return self._open(name).open_input(name, pins)
-
-    def open_line(self, name: str, pins: OutputPins) -> Line:
-        return self._open(name).open_line(name, pins)
-
-    def close(self) -> None:
-        if self._pins is not None:
-            self._pins.close()

@@ -19,8 +19,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from agent.access.config import AccessConfig
-from agent.alarm import DOOR, AlarmConfig
+from agent.alarm import AlarmConfig
 from agent.calls import CallsConfig
+from agent.config_checks import across, pins_of, unknown
+from agent.endpoints.io import IoConfig, IoEndpoint
 from agent.entrance.config import SIMULATED, EntranceConfig, ReaderConfig
 from agent.intercom.config import VoiceConfig
 from agent.journal.config import JournalConfig
@@ -29,35 +31,18 @@ from agent.model.actions import (
     CALL_TARGET,
     NOTIFY_TARGET,
     TALK_TARGET,
-    Lock,
-    Ring,
-    SetNotify,
-    SoundSiren,
-    StopSiren,
-    SwitchLight,
-    Unlock,
-    target,
 )
 from agent.model.errors import ConfigError, ConfigErrors
 from agent.net.http_site import HttpConfig
 from agent.net.tls import TlsConfig
-from agent.notify import NEVER_MUTED, NotifyConfig
+from agent.notify import NotifyConfig
 from agent.rules import RuleConfig
 from agent.runtime import RemoteConfig
-from hw.pins import EndpointName, EndpointPins, LockPins, check_conflicts, sim_endpoints
+from hw.pins import EndpointName, EndpointPins, sim_endpoints
 
 MAX_FILE_BYTES = 256 * 1024
 FOUND_CHARS = 60
 SIMULATED_WORKERS = ("zmes", "zello", "deconz")
-MOVED_BY: dict[type, str] = {
-    Unlock: "lock",
-    Lock: "lock",
-    SoundSiren: "siren",
-    StopSiren: "siren",
-    SwitchLight: "light",
-    Ring: "button",
-}
-NO_ALARM = "this door has no alarm system: give the door a table [alarm]"
 RemoteKinds = Mapping[str, type[RemoteConfig]]
 
 
@@ -79,6 +64,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     endpoints: the door's own hardware, and what lives on a foreign system but belongs to this door.
     alarm: the alarm system; without this table the door has none.
     voice: the sound card; without this table the door neither hears nor speaks.
+    io: Portero IO devices, on which endpoints may live.
     readers: of tags and codes, beside locks. entrance: how wrong ones are taken.
     workers: one table per protocol; a worker without its table is not started.
     """
@@ -90,6 +76,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notify: NotifyConfig = NotifyConfig()
     alarm: AlarmConfig | None = None
     rules: tuple[RuleConfig, ...] = ()
+    io: dict[EndpointName, IoConfig] = {}
     readers: dict[EndpointName, ReaderConfig] = {}
     entrance: EntranceConfig = EntranceConfig()
     journal: JournalConfig = JournalConfig()
@@ -102,7 +89,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def pins(self) -> dict[str, EndpointPins]:
         """The endpoints on this machine's own wires."""
-        return _pins(self.endpoints)
+        return pins_of(self.endpoints)
 
 
 def simulated(workers: Mapping[str, type[Struct]]) -> Config:
@@ -167,7 +154,7 @@ def parse(
     known = {field.name: field for field in msgspec.structs.fields(Config)}
     for key, value in plain.items():
         if key not in known:
-            errors.append(ConfigError(key, _unknown(key, list(known))))
+            errors.append(ConfigError(key, unknown(key, list(known))))
         elif key == "workers":
             parts[key] = _tables(key, value, workers, errors)
         elif key == "endpoints":
@@ -179,7 +166,7 @@ def parse(
     if simulated and not plain.get("endpoints"):
         parts["endpoints"] = sim_endpoints()
     if not errors:
-        errors.extend(_across(parts))
+        errors.extend(across(parts))
     if errors:
         raise ConfigErrors(errors)
     return Config(**parts)
@@ -196,7 +183,7 @@ def _tables(
         if name in kinds:
             tables[name] = _convert(f"{path}.{name}", table, kinds[name], errors)
         else:
-            errors.append(ConfigError(f"{path}.{name}", _unknown(name, list(kinds))))
+            errors.append(ConfigError(f"{path}.{name}", unknown(name, list(kinds))))
     return tables
 
 
@@ -204,7 +191,7 @@ def _endpoints(value: object, remotes: RemoteKinds, errors: list[ConfigError]) -
     if not isinstance(value, dict):
         errors.append(ConfigError("endpoints", "expected one table per endpoint"))
         return {}
-    kinds = reduce(operator.or_, remotes.values(), EndpointPins)
+    kinds = reduce(operator.or_, remotes.values(), EndpointPins | IoEndpoint)
     endpoints = {}
     for name, table in value.items():
         path = f"endpoints.{name}"
@@ -221,135 +208,6 @@ def _rules(value: object, errors: list[ConfigError]) -> tuple[Any, ...]:
         errors.append(ConfigError("rules", "expected [[rules]] tables"))
         return ()
     return tuple(_convert(f"rules[{index}]", rule, RuleConfig, errors) for index, rule in enumerate(value))
-
-
-def _across(parts: dict[str, Any]) -> list[ConfigError]:
-    """Mistakes that no single table shows."""
-    endpoints: dict[str, Any] = parts.get("endpoints", {})
-    errors = [ConfigError("endpoints", text) for text in check_conflicts(_pins(endpoints))]
-    errors += _across_remotes(endpoints, parts.get("workers", {}))
-    errors += _across_readers(parts.get("readers", {}), endpoints)
-    alarm: AlarmConfig | None = parts.get("alarm")
-    if alarm is not None:
-        errors += _across_alarm(alarm, endpoints)
-    for index, rule in enumerate(parts.get("rules", ())):
-        errors += _across_rule(f"rules[{index}]", rule, endpoints, alarm)
-    return errors + _across_notify(parts.get("notify", NotifyConfig()), endpoints)
-
-
-def _across_remotes(endpoints: dict[str, Any], workers: dict[str, Any]) -> list[ConfigError]:
-    """Endpoints whose foreign system is not spoken, or does not know where they should be."""
-    errors = []
-    for name, remote in endpoints.items():
-        if not isinstance(remote, RemoteConfig):
-            continue
-        system = _kind(remote)
-        if system not in workers:
-            errors.append(ConfigError(f"endpoints.{name}", f"nobody speaks {system}: add [workers.{system}]"))
-        elif (reason := workers[system].misplaced(remote)) is not None:
-            errors.append(ConfigError(f"endpoints.{name}", reason))
-    return errors
-
-
-def _across_readers(readers: dict[str, ReaderConfig], endpoints: dict[str, Any]) -> list[ConfigError]:
-    errors = []
-    devices: dict[str, str] = {}
-    for name, reader in readers.items():
-        path = f"readers.{name}"
-        if name in endpoints:
-            errors.append(ConfigError(path, "an endpoint has this name, choose another"))
-        if reader.opens not in endpoints:
-            errors.append(ConfigError(f"{path}.opens", _unknown(reader.opens, list(endpoints))))
-        elif (kind := _acts_as(endpoints[reader.opens])) != "lock":
-            errors.append(ConfigError(f"{path}.opens", f"{reader.opens!r} is a {kind}, not a lock"))
-        other = devices.setdefault(reader.device, name)
-        if other != name and reader.device != SIMULATED:
-            errors.append(ConfigError(f"{path}.device", f"already belongs to {other}"))
-    return errors
-
-
-def _pins(endpoints: dict[str, Any]) -> dict[str, EndpointPins]:
-    return {name: pins for name, pins in endpoints.items() if not isinstance(pins, RemoteConfig)}
-
-
-def _kind(endpoint: Any) -> str:
-    return str(type(endpoint).__struct_config__.tag)
-
-
-def _across_notify(notify: NotifyConfig, endpoints: dict[str, Any]) -> list[ConfigError]:
-    errors = []
-    for name in notify.quiet_for:
-        path = f"notify.quiet_for.{name}"
-        if name not in endpoints:
-            errors.append(ConfigError(path, _unknown(name, list(endpoints))))
-        elif getattr(endpoints[name], "role", "") in NEVER_MUTED:
-            errors.append(ConfigError(path, "smoke and CO alarms have no quiet times"))
-    return errors
-
-
-def _across_alarm(alarm: AlarmConfig, endpoints: dict[str, Any]) -> list[ConfigError]:
-    errors = []
-    sensors = {name: what for name, endpoint in endpoints.items() if (what := _senses(endpoint))}
-    for name in alarm.watch or {}:
-        path = f"alarm.watch.{name}"
-        if name not in endpoints:
-            errors.append(ConfigError(path, _unknown(name, list(endpoints))))
-        elif name not in sensors:
-            kind = _acts_as(endpoints[name])
-            what = f"{kind} without a door contact" if kind == "lock" else kind
-            reason = f"{name!r} is a {what}: expected a contact, or a lock with a door_contact"
-            errors.append(ConfigError(path, reason))
-        elif sensors[name] in NEVER_MUTED:
-            errors.append(ConfigError(path, "smoke and CO do not wait until somebody arms: give them a rule"))
-    watched = alarm.watched(sensors)
-    if not watched and not errors:
-        errors.append(ConfigError("alarm.watch", "nothing would be watched: name contacts here"))
-    for name in alarm.delayed or ():
-        if name not in watched and f"alarm.watch.{name}" not in (error.path for error in errors):
-            errors.append(ConfigError("alarm.delayed", f"{name!r} is not watched"))
-    return errors
-
-
-def _senses(endpoint: Any) -> str:
-    """The role of a contact, `door` for a lock that has a door contact, else empty."""
-    if isinstance(endpoint, LockPins):
-        return DOOR if endpoint.door_contact is not None else ""
-    return str(endpoint.role) if _acts_as(endpoint) == "contact" else ""
-
-
-def _acts_as(endpoint: Any) -> str:
-    """What an endpoint is, wherever it lives."""
-    return endpoint.acts_as if isinstance(endpoint, RemoteConfig) else _kind(endpoint)
-
-
-def _across_rule(
-    path: str, rule: RuleConfig, endpoints: dict[str, Any], alarm: AlarmConfig | None
-) -> list[ConfigError]:
-    errors = []
-    name = target(rule.then)
-    if rule.on == "alarm_changed" and alarm is None:
-        errors.append(ConfigError(f"{path}.on", NO_ALARM))
-    if isinstance(rule.then, SetNotify):
-        named: tuple[str, ...] = rule.then.endpoints
-        unknown = [name for name in named if name not in endpoints]
-        errors += [ConfigError(f"{path}.then.endpoints", _unknown(name, list(endpoints))) for name in unknown]
-    elif name == CALL_TARGET:
-        pass
-    elif name == ALARM_TARGET:
-        if alarm is None:
-            errors.append(ConfigError(f"{path}.then.do", NO_ALARM))
-    elif name == TALK_TARGET:
-        errors.append(ConfigError(f"{path}.then.do", "a rule has no voice"))
-    elif name not in endpoints:
-        errors.append(ConfigError(f"{path}.then.endpoint", _unknown(name, list(endpoints))))
-    elif (kind := _acts_as(endpoints[name])) != MOVED_BY[type(rule.then)]:
-        do = rule.then.__struct_config__.tag
-        errors.append(ConfigError(f"{path}.then.endpoint", f"{name!r} is a {kind}, it cannot {do}"))
-    where = rule.where.get("endpoint")
-    # Devices fail by the names of their wires (a door contact has its own), and not only endpoints fail.
-    if where is not None and where not in endpoints and not rule.on.startswith("hardware_"):
-        errors.append(ConfigError(f"{path}.where.endpoint", _unknown(str(where), list(endpoints))))
-    return errors
 
 
 _AT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?", re.DOTALL)
@@ -402,7 +260,7 @@ def _mistakes_in_table(path: str, table: dict[str, Any], kind: type[Struct]) -> 
         if key in fields:
             _convert(f"{path}.{key}", value, fields[key].type, errors)
         elif key != tag_field and kind.__struct_config__.forbid_unknown_fields:
-            errors.append(ConfigError(f"{path}.{key}", _unknown(key, list(fields))))
+            errors.append(ConfigError(f"{path}.{key}", unknown(key, list(fields))))
     for name, field in fields.items():
         if field.required and name not in table:
             errors.append(ConfigError(f"{path}.{name}", "is missing"))
@@ -462,12 +320,3 @@ def _not_one_of(value: object, known: list[str]) -> str:
     near = difflib.get_close_matches(str(value)[:FOUND_CHARS], known, n=1) if isinstance(value, str) else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"expected one of {', '.join(known)}{_found(value, '') or ', got something else'}{hint}"
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    import difflib  # a good file never needs it
-
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"unknown; did you mean {near[0]!r}?"
-    return f"unknown; known are {', '.join(sorted(known))}" if known else "unknown"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import Meta, Struct
 
 from agent.access.pins import generate_pin
 from agent.control import Answer, Request
+from agent.endpoints.io import IoBoard
 from agent.entrance.importer import Importer
 from agent.entrance.key import Key, KeyRefusal, Wanted
 from agent.entrance.numbers import canonical
@@ -44,10 +46,13 @@ class _Ask(Struct, frozen=True, kw_only=True):
 class KeyAnswers:
     """The verbs `keys_*`, `reader_sim`. A file comes in pieces, one file at a time per agent."""
 
-    def __init__(self, store: KeyStore, importer: Importer, readers: Readers) -> None:
+    def __init__(
+        self, store: KeyStore, importer: Importer, readers: Readers, io: Mapping[str, IoBoard]
+    ) -> None:
         self._store = store
         self._importer = importer
         self._readers = readers
+        self._io = io
         self._file = bytearray()
 
     def answers(self) -> dict[str, Answer]:
@@ -62,6 +67,7 @@ class KeyAnswers:
             "keys_piece": self._piece,
             "keys_import": _kindly(self._import),
             "reader_sim": self._sim,
+            "io_sim": self._io_sim,
         }
 
     async def _list(self, request: Request) -> object:
@@ -146,6 +152,30 @@ class KeyAnswers:
         except ValueError as error:
             raise CommandError(str(error)) from error
         return {}
+
+    async def _io_sim(self, request: Request) -> object:
+        """Move an input of a simulated device, pull it out, or take its supply away."""
+        await trio.lowlevel.checkpoint()
+        name = request.get("io", Text)
+        board = self._io.get(name)
+        if board is None or board.hand is None:
+            there = ", ".join(name for name, one in self._io.items() if one.hand is not None) or "none"
+            raise CommandError(f"there is no simulated device {name[:40]!r}; there are {there}")
+        try:
+            match request.get("do", str):
+                case "on" | "off" as word:
+                    board.hand.move(request.get("channel", int), word == "on")
+                case "unplug":
+                    board.hand.unplug()
+                case "plug":
+                    board.hand.plug()
+                case "reboot":
+                    board.hand.reboot()
+                case _:
+                    raise MalformedMessage("do", "expected on, off, unplug, plug or reboot")
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        return {"levels": board.hand.firmware.levels}
 
 
 def _kindly(answer: Answer) -> Answer:

@@ -232,6 +232,23 @@ def type_(keys: str, reader: str, as_json: bool) -> None:
     _ask_reader("type", reader, keys, f"typed at {reader}", as_json)
 
 
+@sim.command()
+@click.argument("device", metavar="IO")
+@click.argument("do", type=click.Choice(["on", "off", "plug", "unplug", "reboot"]))
+@click.argument("channel", type=click.IntRange(0, 31), required=False)
+@json_option
+@state_option
+def io(device: str, do: str, channel: int | None, as_json: bool) -> None:
+    """Move the input CHANNEL of a simulated Portero IO device, pull it out, or restart it."""
+    if (channel is None) == (do in ("on", "off")):
+        raise click.UsageError("on and off need a channel, the others have none.")
+    with connect() as agent:
+        answer = agent.ask("io_sim", io=device, do=do, channel=channel)
+    print_json(answer) if as_json else print_line(
+        f"{device}: {do}" + ("" if channel is None else f" {channel}")
+    )
+
+
 def _ask_reader(do: str, reader: str, what: str, done: str, as_json: bool) -> None:
     with connect() as agent:
         answer = agent.ask("reader_sim", reader=reader, do=do, what=what)

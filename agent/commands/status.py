@@ -28,6 +28,7 @@ def status(context: click.Context, as_json: bool) -> None:
         _print_head(answer)
         _print_endpoints(answer.get("endpoints", []))
         _print_readers(answer.get("readers"))
+        _print_io(answer.get("io"))
         _print_voice(answer.get("voice"))
         _print_workers(answer)
         _print_end(answer)
@@ -92,6 +93,19 @@ def _print_readers(readers: list[dict[str, Any]] | None) -> None:
         [
             (row["name"], row["kind"], row["opens"], row["reads"], row["noise"], row["problem"])
             for row in readers
+        ],
+    )
+
+
+def _print_io(devices: list[dict[str, Any]] | None) -> None:
+    if not devices:
+        return
+    click.echo()
+    print_table(
+        ("IO", "DEVICE", "FIRMWARE", "NOISE", "PROBLEM"),
+        [
+            (row["name"], row["device"] or "-", row["firmware"] or "-", row["noise"], row["problem"])
+            for row in devices
         ],
     )
 

@@ -22,7 +22,7 @@ from agent.workers.deconz.config import DeconzEndpoint
 from hw.pins import ButtonPins, LockPins, sim_endpoints
 
 ROOT = Path(__file__).parents[2]
-KINDS = ("button", "lock", "siren", "light", "contact", "led", "deconz", "netatmo")
+KINDS = ("button", "lock", "siren", "light", "contact", "led", "io", "deconz", "netatmo")
 REMOTES = {spec.name: spec.endpoint for spec in WORKERS if spec.endpoint is not None}
 
 
@@ -515,7 +515,7 @@ def test_a_worker_that_does_not_have_endpoints_knows_no_such_kind() -> None:
         parse(tomllib.loads(f"{FAR}{ONE_GATEWAY}"), ALL_WORKERS)
     (yard, window) = caught.value.errors
     assert (yard.path, window.path) == ("endpoints.yard.kind", "endpoints.window.kind")
-    assert "expected one of button, lock, siren, light, contact, led, got 'deconz'" in yard.reason
+    assert "expected one of button, lock, siren, light, contact, led, io, got 'deconz'" in yard.reason
 
 
 def test_a_file_with_endpoints_of_a_gateway(tmp_path: Path) -> None:
@@ -762,3 +762,45 @@ def test_the_examples_of_the_documents_are_sound() -> None:
 def _known_only(plain: dict[str, Any], workers: dict[str, type[Struct]]) -> None:
     """Rules of an example may speak of the simulated door's endpoints."""
     parse(plain, workers, remotes=REMOTES, simulated=True)
+
+
+SERIAL = """
+[endpoints.strike]
+kind = "lock"
+pin = 27
+[endpoints.bell]
+kind = "button"
+pin = 17
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "reason"),
+    [
+        ('[readers.a]\ndevice = "x"\nkind = "keypad"\nopens = "strik"', "readers.a.opens", "strike"),
+        ('[readers.a]\ndevice = "x"\nkind = "keypad"\nopens = "bell"', "readers.a.opens", "is a button"),
+        ('[readers.bell]\ndevice = "x"\nkind = "keypad"\nopens = "strike"', "readers.bell", "choose another"),
+        ('[readers.a]\ndevice = "x"\nkind = "keypad"\nopens = "strike"\n'
+         '[readers.b]\ndevice = "x"\nkind = "keypad"\nopens = "strike"', "readers.b.device", "belongs to a"),
+        ('[endpoints.x]\nkind = "io"\nacts_as = "lock"\nchannel = 0', "endpoints.x.io", "add [io.NAME]"),
+        ('[io.p]\ndevice = "x"\n[endpoints.x]\nkind = "io"\nio = "q"\nacts_as = "lock"\nchannel = 0',
+         "endpoints.x.io", "p"),
+        ('[io.p]\ndevice = "x"\n[io.q]\ndevice = "y"\n'
+         '[endpoints.x]\nkind = "io"\nacts_as = "lock"\nchannel = 0', "endpoints.x.io", "which device: p, q"),
+        ('[io.p]\ndevice = "x"\n[endpoints.x]\nkind = "io"\nacts_as = "lock"\nchannel = 0\n'
+         '[endpoints.y]\nkind = "io"\nacts_as = "lock"\nchannel = 0', "endpoints.y.channel", "belongs to x"),
+        ('[io.p]\ndevice = "x"\n[io.q]\ndevice = "x"', "io.q.device", "belongs to p"),
+    ],
+)  # fmt: skip
+def test_serial_devices(text: str, path: str, reason: str) -> None:
+    found = mistakes(SERIAL + text)
+    assert list(found) == [path]
+    assert reason in found[path]
+
+
+def test_a_door_on_a_microcontroller() -> None:
+    text = '[io.p]\ndevice = "x"\n[endpoints.x]\nkind = "io"\nacts_as = "lock"\nchannel = 0\n'
+    text += '[readers.a]\ndevice = "y"\nkind = "rdm6300"\nopens = "x"'
+    got = parse(tomllib.loads(text), TOY)
+    assert got.pins == {}
+    assert got.readers["a"].opens == "x"

@@ -25,7 +25,7 @@ class Desk:
         self.store = KeyStore.open(folder, report=lambda event: None)
         config = ReaderConfig(device=SIMULATED, kind="wiegand", opens="strike")
         self.readers = Readers({"front": config}, cast(Doorkeeper, None), log=Recorded())
-        self._answers = KeyAnswers(self.store, Importer(self.store), self.readers).answers()
+        self._answers = KeyAnswers(self.store, Importer(self.store), self.readers, {}).answers()
 
     async def ask(self, verb: str, **arguments: Any) -> Any:
         return await self._answers[verb](request(arguments))

@@ -46,3 +46,44 @@ def test_keys_outlive_a_kill_and_a_revoked_one_opens_nothing(door: Door) -> None
         agent.portero("sim", "tag", TAG)
         agent.until_stored("key_refused", method="tag", reason="not known")
         assert len(agent.stored("key_used")) == 1
+
+
+ON_A_MICROCONTROLLER = """
+[io.panel]
+device = "sim"
+
+[endpoints.gate]
+kind = "io"
+acts_as = "lock"
+channel = 0
+default_s = 0.5
+
+[endpoints.gate_bell]
+kind = "io"
+acts_as = "button"
+channel = 2
+
+[readers.gate_reader]
+device = "sim"
+kind = "wiegand"
+opens = "gate"
+"""
+
+
+def test_a_lock_and_a_bell_on_a_microcontroller(door: Door) -> None:
+    with door(more=ON_A_MICROCONTROLLER) as agent:
+        agent.portero("keys", "add", "--holder", "Ana", "--tag", TAG)
+        agent.portero("sim", "tag", TAG, "--reader", "gate_reader")
+        agent.until_stored("lock_changed", endpoint="gate", state="unlocked")
+        agent.until_stored("lock_changed", endpoint="gate", state="locked", reason="time over")
+        agent.portero("sim", "io", "panel", "on", "2")
+        agent.until_stored("button_pressed", endpoint="gate_bell")
+        agent.until_stored("call_changed", endpoint="gate_bell", state="ringing")
+        assert agent.portero("unlock", "gate").exit_code == 0
+        agent.portero("sim", "io", "panel", "unplug")
+        agent.until_stored("hardware_failed", endpoint="gate")
+        assert agent.portero("unlock", "gate").exit_code != 0
+        agent.portero("sim", "io", "panel", "plug")
+        agent.until_stored("hardware_recovered", endpoint="gate", within_s=12)
+        assert agent.portero("unlock", "gate").exit_code == 0
+        assert "portero-io" in agent.portero("status").stdout

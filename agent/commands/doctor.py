@@ -75,6 +75,11 @@ def _findings(path: Path | None) -> list[Finding]:
     found = [*door_checks.config(read)]
     if not simulated:
         found += machine_checks.gpio()
+    if not isinstance(read, ConfigErrors):
+        serial = {**read.readers, **read.io}
+        found += machine_checks.serial(
+            {name: one.device for name, one in serial.items() if one.device != "sim"}
+        )
     found += machine_checks.disk(state)
     if state.exists() and not os.access(state, os.R_OK | os.X_OK):
         text = f"{state}: this account may not look into it"

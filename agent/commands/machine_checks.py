@@ -6,9 +6,10 @@ No check changes anything, and each works as far as the account that runs it may
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,42 @@ def gpio(devices: Path = Path("/dev"), model: Path = Path("/proc/device-tree/mod
             found="this kernel leaves relays as they are when the agent is killed",
             todo="Put dtparam=strict_gpiod into config.txt and restart; see docs/wiring.md.",
         )
+
+
+def serial(wanted: Mapping[str, str], ports: Sequence[str] | None = None) -> Iterator[Finding]:
+    """The serial devices of readers and Portero IO. wanted: name -> device. ports: those there are."""
+    from hw.serial import list_ports
+
+    there = list_ports() if ports is None else list(ports)
+    if not wanted:
+        if there:
+            yield Finding(check="serial", result="ok", found=f"not used: {', '.join(there)}")
+        return
+    for name, device in wanted.items():
+        path = Path(device)
+        if not path.exists():
+            yield Finding(
+                check="serial",
+                result="fail",
+                found=f"{name}: {device} is not there",
+                todo=f"Plug it in. Serial devices of this machine: {', '.join(there) or 'none'}.",
+            )
+        elif not os.access(path, os.R_OK | os.W_OK):
+            yield Finding(
+                check="serial",
+                result="fail",
+                found=f"{name}: {device} may not be used by this account",
+                todo="Run doctor as the door's user, and add that to the group dialout.",
+            )
+        elif not device.startswith("/dev/serial/by-id/"):
+            yield Finding(
+                check="serial",
+                result="warn",
+                found=f"{name}: {device} may be another device after the next start",
+                todo=f"Name it by what it is: {', '.join(there) or '/dev/serial/by-id/...'}.",
+            )
+        else:
+            yield Finding(check="serial", result="ok", found=f"{name}: {device}")
 
 
 def clock(journal: Path) -> Iterator[Finding]:

@@ -89,3 +89,14 @@ def test_sandbox_of_nobody(tmp_path: Path) -> None:
     assert not [*machine_checks.sandbox(None)]
     assert not [*machine_checks.sandbox({"pid": 47}, processes=tmp_path)]
     assert not [*machine_checks.sandbox({"pid": 47, "simulated": True}, processes=tmp_path)]
+
+
+def test_serial_devices(tmp_path: Path) -> None:
+    port = tmp_path / "ttyUSB0"
+    port.touch()
+    there = ["/dev/serial/by-id/usb-A"]
+    assert [one.result for one in machine_checks.serial({"front": str(port)}, there)] == ["warn"]
+    (gone,) = machine_checks.serial({"front": str(tmp_path / "none")}, there)
+    assert (gone.result, "usb-A" in gone.todo) == ("fail", True)
+    assert [one.found for one in machine_checks.serial({}, there)] == [f"not used: {there[0]}"]
+    assert list(machine_checks.serial({}, [])) == []

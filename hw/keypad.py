@@ -2,7 +2,9 @@
 
 CR and LF between keys mean nothing. A key that comes more often than MAX_HZ within a second is stuck (or
 somebody leans on it), and so is one that repeats by itself for more than HELD_S. That is told once; then the
-keypad is ignored until it has been quiet for QUIET_S.
+keypad is ignored until it has been quiet for QUIET_S. A key has no checksum: so a byte that is none (noise)
+clears what was typed, and keys count again when DEAF_S have passed without another. A line of noise never
+types a code.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ MAX_HZ = 12
 HELD_S = 10.0
 REPEATS_WITHIN_S = 0.6
 QUIET_S = 2.0
+DEAF_S = 0.5
+CLEAR = "*"
 
 
 class Keypad:
@@ -30,6 +34,7 @@ class Keypad:
         self._key = -1
         self._held_since = float("-inf")
         self._stuck = False
+        self._deaf_until = float("-inf")
 
     def feed(self, data: bytes, now_s: float) -> list[Reading]:
         """See readings.Framer."""
@@ -39,6 +44,12 @@ class Keypad:
                 continue
             if byte not in KEYS:
                 self.noise += 1
+                if now_s >= self._deaf_until:
+                    told.append(KeyPress(CLEAR))
+                self._deaf_until = now_s + DEAF_S
+                continue
+            if now_s < self._deaf_until:
+                self.refused += 1
                 continue
             if self._stuck and now_s - self._last_at >= QUIET_S:
                 self._stuck = False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hw.keypad import MAX_HZ, QUIET_S, Keypad
+from hw.keypad import DEAF_S, MAX_HZ, QUIET_S, Keypad
 from hw.readings import KeypadStuck, KeyPress
 
 
@@ -13,10 +15,26 @@ def test_keys() -> None:
     assert Keypad().feed(b"1\r\n2*#AD", 0) == [KeyPress(key) for key in "12*#AD"]
 
 
-def test_what_is_no_key() -> None:
+def test_noise_clears_and_makes_deaf_for_a_moment() -> None:
     keypad = Keypad()
-    assert keypad.feed(b"xE\x00\xff1", 0) == [KeyPress("1")]
-    assert keypad.noise == 4
+    assert keypad.feed(b"47x1\xff1#", 0) == [KeyPress("4"), KeyPress("7"), KeyPress("*")]
+    assert (keypad.noise, keypad.refused) == (2, 3)
+    assert keypad.feed(b"1", DEAF_S - 0.01) == []
+    assert keypad.feed(b"1", DEAF_S) == [KeyPress("1")]
+
+
+def test_an_hour_of_noise_types_no_code() -> None:
+    """41 MB, as fast as the fastest line: digits without noise between them never become four."""
+    keypad, rng, total = Keypad(), random.Random(7), 0
+    digits = longest = 0
+    while total < 41_472_000:
+        data = rng.randbytes(65_536)
+        total += len(data)
+        for told in keypad.feed(data, total / 11_520):
+            if isinstance(told, KeyPress):
+                digits = digits + 1 if told.key.isdigit() else 0
+                longest = max(longest, digits)
+    assert longest < 4
 
 
 def test_a_key_that_sticks_is_told_once_and_ignored_until_it_is_quiet() -> None:

@@ -16,18 +16,14 @@ from agent.entrance.config import SIMULATED, ReaderConfig
 from agent.entrance.doorkeeper import Doorkeeper
 from agent.entrance.panel import Panel, Presented
 from agent.model.errors import CommandError
-from agent.net.backoff import Backoff
-from hw.errors import HardwareError
 from hw.keypad import Keypad
 from hw.rdm6300 import Rdm6300
 from hw.reader_sim import SimulatedReader
 from hw.readings import Framer, KeypadStuck, KeyPress, TagRead
-from hw.serial import SerialPort
+from hw.serial import SerialPort, keep_open
 from hw.wiegand import Wiegand
 
 WAITING = 4  # more is dropped: nobody holds that many cards to a reader and means it
-REOPEN_FIRST_S = 0.5
-REOPEN_MAX_S = 10.0
 LEARN_S = 60.0
 STUCK = "a key sticks, or somebody leans on it"
 FRAMERS: dict[str, Callable[[], Framer]] = {"rdm6300": Rdm6300, "wiegand": Wiegand, "keypad": Keypad}
@@ -58,7 +54,7 @@ class Reader:
         """For ever; a device that goes is opened again when it is back."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._decide)
-            await self._keep_open()
+            await keep_open(self._open, self._listen, self.health.failed)
 
     async def learn(self) -> str:
         """The number of the next tag, which opens nothing. Raises: CommandError after a minute."""
@@ -88,23 +84,12 @@ class Reader:
             "dropped": self.dropped,
         }
 
-    async def _keep_open(self) -> None:
-        backoff = Backoff(first_s=REOPEN_FIRST_S, max_s=REOPEN_MAX_S)
-        while True:
-            try:
-                port = SerialPort.open(self.name, self._device(), self.config.baud_hz)
-                try:
-                    self.health.works()
-                    backoff.reset()
-                    await self._listen(port)
-                finally:
-                    port.close()
-            except HardwareError as error:
-                self.health.failed(error.reason)
-            await trio.sleep(backoff.next_s())
+    def _open(self) -> SerialPort:
+        return SerialPort.open(self.name, self._device(), self.config.baud_hz)
 
     async def _listen(self, port: SerialPort) -> None:
         """Raises: HardwareError when the device is gone."""
+        self.health.works()
         self._framer = FRAMERS[self.config.kind]()  # half a frame of before belongs to nothing
         while True:
             data = b""

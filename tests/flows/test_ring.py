@@ -261,7 +261,7 @@ async def test_a_session_ends_with_the_right_it_stands_on(door: Door) -> None:
             done = agent.portero("user", "password", "eva", "--password-stdin", typed="anders als vorher\n")
             assert done.exit_code == 0, done.stderr
             assert await changed.closed(within_s=1) == 1008
-            assert agent.portero("key", "revoke", key_id).exit_code == 0
+            assert agent.portero("api-key", "revoke", key_id).exit_code == 0
             assert await revoked.closed(within_s=1) == 1008
             agent.press()
             assert (await stays.alarm())["Cause"] == "Ring"

@@ -189,7 +189,7 @@ def test_who_may_not_come_is_told_nothing(
     door = build_door('[workers.deconz.server]\nallow_from = ["192.0.2.7"]\n')
     key = new_key(door)
     door.portero("deconz", "link")
-    assert pydeconz(door).ask("refused", link=True).startswith("Unauthorized")
+    assert pydeconz(door).ask("refused", link=True).startswith("LinkButtonNotPressed")
     assert pydeconz(door, key).ask("refused", load=True).startswith("Unauthorized")
 
 

@@ -76,10 +76,9 @@ def _findings(path: Path | None) -> list[Finding]:
     if not simulated:
         found += machine_checks.gpio()
     if not isinstance(read, ConfigErrors):
-        serial = {**read.readers, **read.io}
-        found += machine_checks.serial(
-            {name: one.device for name, one in serial.items() if one.device != "sim"}
-        )
+        serial = {name: reader.device for name, reader in read.readers.items()}
+        serial |= {name: device.device for name, device in read.io.items()}
+        found += machine_checks.serial({name: port for name, port in serial.items() if port != "sim"})
     found += machine_checks.disk(state)
     if state.exists() and not os.access(state, os.R_OK | os.X_OK):
         text = f"{state}: this account may not look into it"
